@@ -1,0 +1,220 @@
+import type { Codec } from "./codec.ts";
+import { Metadata } from "./metadata.ts";
+import type { MethodKind } from "./service.ts";
+
+/** Carries one call to wherever it is answered. */
+export type Invoker = (call: Call) => Promise<Reply>;
+
+/** Wraps an invoker; in a list the first is outermost. The same type serves client and server, unary and streams. */
+export type Interceptor = (next: Invoker) => Invoker;
+
+/** The other side of a connection, as a handler sees it. */
+export interface Peer {
+  /** Where the connection came from, as an endpoint URL. */
+  readonly endpoint: string;
+  /** The instance id that the peer gave, or an empty text. Nothing vouches for it. */
+  readonly instance: string;
+  /** The zone that the peer gave, or an empty text. */
+  readonly zone: string;
+  /** What the server's `authenticate` hook returned, or `undefined`. */
+  readonly identity: unknown;
+}
+
+/** What a handler knows about the call that it answers. */
+export interface Context {
+  /** The full name of what was called, such as `demo.Words/count`. */
+  readonly procedure: string;
+  /** Aborts when the caller cancels, when the deadline passes, and when the connection is lost. */
+  readonly signal: AbortSignal;
+  /** What came with the request. */
+  readonly metadata: Metadata;
+  /** What goes back before the first reply message. */
+  readonly responseMetadata: Metadata;
+  /** What goes back after the last reply message, on success and on failure. */
+  readonly trailers: Metadata;
+  /** Who calls. */
+  readonly peer: Peer;
+  /** How many milliseconds are left until the deadline: `Infinity` without one, 0 when it has passed. */
+  remainingMs(): number;
+}
+
+/** What a {@link Call} is made from. */
+export interface CallInit {
+  /** The full name of what is called. */
+  procedure: string;
+  /** Which sides stream. */
+  kind: MethodKind;
+  /** Whether running it twice does no harm. Default `false`. */
+  idempotent?: boolean;
+  /** The request, for kinds that send one. */
+  message?: unknown;
+  /** The requests, for kinds that send many. */
+  messages?: AsyncIterable<unknown>;
+  /** What goes with the request. */
+  metadata?: Metadata;
+  /** When it must be over, on the platform's monotonic clock. Default `Infinity`. */
+  deadline?: number;
+  /** Cancels it. */
+  signal?: AbortSignal;
+  /** How its messages are encoded. */
+  codec?: Codec;
+  /** What consistent hashing goes by. */
+  hashKey?: string;
+  /** Whether to wait for an instance rather than to fail when there is none. Default `false`. */
+  waitForReady?: boolean;
+  /** The handler's side of it; only on a server. */
+  context?: Context;
+}
+
+/**
+ * One call on its way, the same on both sides.
+ *
+ * An interceptor passes it on as it is, or passes on a copy made by `with`. It belongs to one invocation at a time.
+ */
+export class Call {
+  /** The full name of what is called, such as `demo.Words/count`. */
+  readonly procedure: string;
+  /** Which sides stream. */
+  readonly kind: MethodKind;
+  /** Whether running it twice does no harm. */
+  readonly idempotent: boolean;
+  /** The request, for kinds that send one. */
+  readonly message: unknown;
+  /** The requests, for kinds that send many. */
+  readonly messages: AsyncIterable<unknown> | undefined;
+  /** When it must be over, on the platform's monotonic clock; `Infinity` when never. */
+  readonly deadline: number;
+  /** How its messages are encoded; `undefined` leaves it to the connection. */
+  readonly codec: Codec | undefined;
+  /** What consistent hashing goes by. */
+  readonly hashKey: string | undefined;
+  /** Whether to wait for an instance rather than to fail when there is none. */
+  readonly waitForReady: boolean;
+  /** The handler's side of it; only on a server. */
+  readonly context: Context | undefined;
+  /** Which attempt this is; the first is 0. */
+  attempt = 0;
+  /** Endpoints where an earlier attempt failed, which balancing goes round while others are left. */
+  avoid: readonly string[] | undefined = undefined;
+  /** Where balancing sent it. Written on the way out. */
+  endpoint: string | undefined = undefined;
+  #signal: AbortSignal | undefined;
+  #metadata: Metadata | undefined;
+
+  /** Makes a call. Users get theirs from a client; tests and adapters make them. */
+  constructor(init: CallInit) {
+    this.procedure = init.procedure;
+    this.kind = init.kind;
+    this.idempotent = init.idempotent === true;
+    this.message = init.message;
+    this.messages = init.messages;
+    this.deadline = init.deadline ?? Infinity;
+    this.codec = init.codec;
+    this.hashKey = init.hashKey;
+    this.waitForReady = init.waitForReady === true;
+    this.context = init.context;
+    this.#signal = init.signal;
+    this.#metadata = init.metadata;
+  }
+
+  /** The service's full name: what stands before the slash. */
+  get service(): string {
+    return this.procedure.slice(0, this.procedure.indexOf("/"));
+  }
+
+  /** Aborts when the caller has lost interest. On a server it is the handler's. */
+  get signal(): AbortSignal | undefined {
+    return this.#signal ?? this.context?.signal;
+  }
+
+  /** What goes with the request; made when it is first asked for. */
+  get metadata(): Metadata {
+    return this.#metadata ??= new Metadata();
+  }
+
+  /** Whether there is any metadata, without making it. */
+  get hasMetadata(): boolean {
+    return this.#metadata !== undefined && this.#metadata.size > 0;
+  }
+
+  /** A copy with some things changed. The copy has its own metadata. */
+  with(changes: Partial<CallInit> & { attempt?: number; avoid?: readonly string[] }): Call {
+    const copy = new Call({
+      procedure: this.procedure,
+      kind: this.kind,
+      idempotent: this.idempotent,
+      message: this.message,
+      messages: this.messages,
+      deadline: this.deadline,
+      codec: this.codec,
+      hashKey: this.hashKey,
+      waitForReady: this.waitForReady,
+      context: this.context,
+      signal: this.#signal,
+      metadata: this.hasMetadata ? new Metadata(this.#metadata) : undefined,
+      ...changes,
+    });
+    copy.attempt = changes.attempt ?? this.attempt;
+    copy.avoid = changes.avoid ?? this.avoid;
+    return copy;
+  }
+}
+
+/** What a {@link Reply} is made from. */
+export interface ReplyInit {
+  /** The reply, for kinds that get one. */
+  message?: unknown;
+  /** The replies, for kinds that get many. */
+  messages?: AsyncIterable<unknown>;
+  /** What came before the first message. */
+  metadata?: Metadata;
+  /** What comes after the last message. */
+  trailers?: Metadata;
+}
+
+/**
+ * The answer to a call that got one. For kinds that get many messages it is there as soon as the first has come, or the
+ * end; what fails before that rejects the invocation, what fails later ends `messages`.
+ */
+export class Reply {
+  /** The reply, for kinds that get one. */
+  readonly message: unknown;
+  /** The replies, for kinds that get many. */
+  readonly messages: AsyncIterable<unknown> | undefined;
+  #metadata: Metadata | undefined;
+  #trailers: Metadata | undefined;
+
+  /** Makes a reply. */
+  constructor(init: ReplyInit) {
+    this.message = init.message;
+    this.messages = init.messages;
+    this.#metadata = init.metadata;
+    this.#trailers = init.trailers;
+  }
+
+  /** What came before the first message. */
+  get metadata(): Metadata {
+    return this.#metadata ??= new Metadata();
+  }
+
+  /** What comes after the last message: complete once `messages` has ended. */
+  get trailers(): Metadata {
+    return this.#trailers ??= new Metadata();
+  }
+
+  /** A copy with some things changed. It shares metadata and trailers, which may not be complete yet. */
+  with(changes: ReplyInit): Reply {
+    return new Reply({
+      message: this.message,
+      messages: this.messages,
+      metadata: this.metadata,
+      trailers: this.trailers,
+      ...changes,
+    });
+  }
+}
+
+/** Wraps `innermost` in interceptors; the first of the list is outermost. Without any it is `innermost` itself. */
+export function compose(interceptors: readonly Interceptor[], innermost: Invoker): Invoker {
+  return interceptors.reduceRight((next, wrap) => wrap(next), innermost);
+}

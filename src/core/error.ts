@@ -1,0 +1,66 @@
+import { type Code, isCode } from "./code.ts";
+import type { Metadata } from "./metadata.ts";
+
+/** Whether a handler ran: `no` is a promise that it did not, `maybe` means that nobody can tell from here. */
+export type Executed = "no" | "maybe" | "yes";
+
+/** What an {@link RpcError} says beyond its code and its message. */
+export interface RpcErrorOptions {
+  /** Whether a handler ran. Default `maybe`. */
+  executed?: Executed;
+  /** A value for the caller's program rather than for its reader; travels in the codec of the call. */
+  details?: unknown;
+  /** What came, or goes, with the failure: trailers by another name. */
+  metadata?: Metadata;
+  /** How long to wait before another attempt, in milliseconds; negative means "do not try again". */
+  retryAfterMs?: number;
+  /** What led to it. Stays in this process. */
+  cause?: unknown;
+}
+
+const BRAND = Symbol.for("@erpc/erpc.RpcError");
+
+/**
+ * The one error that calls end with.
+ *
+ * `instanceof RpcError` also recognises errors made by another copy of this package. A handler that throws one sends
+ * it to the caller as it is, without `cause`; anything else that a handler throws reaches the caller as `internal`.
+ */
+export class RpcError extends Error {
+  /** The outcome's name, one of gRPC's sixteen. */
+  readonly code: Code;
+  /** Whether a handler ran. */
+  readonly executed: Executed;
+  /** A value for the caller's program, or `undefined`. */
+  readonly details: unknown;
+  /** What came with the failure, or `undefined`. */
+  readonly metadata: Metadata | undefined;
+  /** How long to wait before another attempt, in milliseconds; negative means "do not try again". */
+  readonly retryAfterMs: number | undefined;
+
+  /** Makes an error. @throws {TypeError} when `code` is not one of the sixteen. */
+  constructor(code: Code, message: string, options: RpcErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    if (!isCode(code)) throw new TypeError(`Cannot make an RpcError: ${JSON.stringify(code)} is not a code`);
+    this.name = "RpcError";
+    this.code = code;
+    this.executed = options.executed ?? "maybe";
+    this.details = options.details;
+    this.metadata = options.metadata;
+    this.retryAfterMs = options.retryAfterMs;
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  /** Recognises errors by a brand, since two versions of the package can meet in one process. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (this !== RpcError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return typeof value === "object" && value !== null && BRAND in value;
+  }
+}
+
+/** What was thrown, as an {@link RpcError}: itself if it is one, otherwise `code` with `what` before its message. */
+export function asRpcError(thrown: unknown, code: Code, what: string, options: RpcErrorOptions = {}): RpcError {
+  if (thrown instanceof RpcError) return thrown;
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  return new RpcError(code, `${what}: ${text}`, { ...options, cause: thrown });
+}

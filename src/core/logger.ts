@@ -1,0 +1,16 @@
+/** What the kit logs to. `console` and a logger of `@std/log` both fit. Nothing is logged without one. */
+export interface Logger {
+  /** Reports what helps to follow one call or connection. */
+  debug(message: string, ...details: unknown[]): unknown;
+  /** Reports the life of centers, servers and clients. */
+  info(message: string, ...details: unknown[]): unknown;
+  /** Reports what the kit deals with by itself, and somebody may want to know. */
+  warn(message: string, ...details: unknown[]): unknown;
+  /** Reports what somebody has to mend: above all the real cause when a handler failed. */
+  error(message: string, ...details: unknown[]): unknown;
+}
+
+function nothing(): void {}
+
+/** Says nothing. */
+export const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };

@@ -1,0 +1,152 @@
+import { checkCodec, type Codec } from "./codec.ts";
+import { checkDuration } from "./options.ts";
+
+/** Which sides stream; a one-way method has no reply at all. */
+export type MethodKind = "unary" | "serverStream" | "clientStream" | "bidi" | "oneway";
+
+/** What a method promises beyond its kind. */
+export interface MethodOptions {
+  /** Running it twice does no harm: it may be retried when nobody knows whether it ran. Default `false`. */
+  idempotent?: boolean;
+  /** How its messages are encoded, unless a call says otherwise. Default: the client's codec. */
+  codec?: Codec;
+  /** How long a call may take, in milliseconds, unless a call says otherwise. Default: the client's. */
+  timeoutMs?: number;
+}
+
+/** One method of a contract. `Request` and `Reply` exist for the compiler alone. */
+export interface Method<Kind extends MethodKind = MethodKind, Request = unknown, Reply = unknown> {
+  /** Which sides stream. */
+  readonly kind: Kind;
+  /** Running it twice does no harm. */
+  readonly idempotent: boolean;
+  /** How its messages are encoded. */
+  readonly codec: Codec | undefined;
+  /** How long a call may take, in milliseconds. */
+  readonly timeoutMs: number | undefined;
+  /** Declares the types of both sides. Nothing is there at run time. */
+  "~types"?(request: Request): Reply;
+}
+
+/** The methods of a contract by name. */
+export type Methods = { readonly [name: string]: Method };
+
+/** A contract: a name and the methods under it. Both sides import the same value. */
+export interface Service<M extends Methods = Methods> {
+  /** The full name, such as `demo.Words`. */
+  readonly name: string;
+  /** The methods by name. */
+  readonly methods: M;
+  /** The same for two contracts that declare the same methods in the same way: eight hexadecimal digits. */
+  readonly fingerprint: string;
+}
+
+/** The type of a method's request message. */
+export type RequestOf<M> = M extends Method<MethodKind, infer Request, infer _Reply> ? Request : never;
+
+/** The type of a method's reply message. */
+export type ReplyOf<M> = M extends Method<MethodKind, infer _Request, infer Reply> ? Reply : never;
+
+/** One request, one reply. */
+export function unary<Request, Reply>(options: MethodOptions = {}): Method<"unary", Request, Reply> {
+  return method("unary", options);
+}
+
+/** One request, many replies. */
+export function serverStream<Request, Reply>(options: MethodOptions = {}): Method<"serverStream", Request, Reply> {
+  return method("serverStream", options);
+}
+
+/** Many requests, one reply. */
+export function clientStream<Request, Reply>(options: MethodOptions = {}): Method<"clientStream", Request, Reply> {
+  return method("clientStream", options);
+}
+
+/** Many requests, many replies, each side at its own pace. */
+export function bidi<Request, Reply>(options: MethodOptions = {}): Method<"bidi", Request, Reply> {
+  return method("bidi", options);
+}
+
+/** One request and no reply: the caller learns that it was sent, never whether it ran. */
+export function oneway<Request>(options: MethodOptions = {}): Method<"oneway", Request, void> {
+  return method("oneway", options);
+}
+
+/**
+ * Declares a contract.
+ *
+ * @param name the service's full name: words of letters, digits, `_` and `-`, joined by dots, such as `demo.Words`
+ * @throws {TypeError} when a name cannot travel, or a method was not made by one of the five functions above
+ */
+export function service<M extends Methods>(name: string, methods: M): Service<M> {
+  checkServiceName(name);
+  const parts: string[] = [];
+  for (const key of Object.keys(methods).sort()) {
+    const { kind, idempotent } = methods[key];
+    if (!METHOD_NAME.test(key)) {
+      throw new TypeError(`Cannot declare method ${JSON.stringify(key)} of "${name}": it must match ${METHOD_NAME.source}`);
+    }
+    if (!KINDS.has(kind)) {
+      throw new TypeError(`Cannot declare method "${key}" of "${name}": make it with unary(), serverStream() and the like`);
+    }
+    parts.push(`${key}:${kind}${idempotent ? ":idempotent" : ""}`);
+  }
+  return Object.freeze({
+    name,
+    methods: Object.freeze({ ...methods }),
+    fingerprint: fnv1a(`${name}{${parts.join(",")}}`).toString(16).padStart(8, "0"),
+  });
+}
+
+const SERVICE_NAME = /^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$/;
+const METHOD_NAME = /^[A-Za-z_][\w-]*$/;
+const MAX_NAME = 200;
+const KINDS: ReadonlySet<unknown> = new Set<MethodKind>(["unary", "serverStream", "clientStream", "bidi", "oneway"]);
+
+/** Checks a service's full name. @throws {TypeError} */
+export function checkServiceName(name: string): string {
+  if (typeof name !== "string" || name.length > MAX_NAME || !SERVICE_NAME.test(name)) {
+    throw new TypeError(
+      `Cannot use service name ${JSON.stringify(name)}: it must be words joined by dots, such as "demo.Words"`,
+    );
+  }
+  return name;
+}
+
+/**
+ * The full name of a procedure. Takes the form on the wire, `demo.Words/count`, and the short form, `demo.hello`, whose
+ * last dot splits it into `demo/hello`.
+ * @throws {TypeError} when it is neither
+ */
+export function procedureName(text: string): string {
+  if (typeof text === "string") {
+    const slash = text.indexOf("/");
+    const split = slash === -1 ? text.lastIndexOf(".") : slash;
+    const [left, right] = [text.slice(0, Math.max(0, split)), text.slice(split + 1)];
+    if (left.length <= MAX_NAME && right.length <= MAX_NAME && SERVICE_NAME.test(left) && METHOD_NAME.test(right)) {
+      return `${left}/${right}`;
+    }
+  }
+  throw new TypeError(
+    `Cannot use procedure ${JSON.stringify(text)}: write "demo.Words/count", or "demo.hello" for short`,
+  );
+}
+
+/** The 32-bit FNV-1a hash of a text's UTF-16 units. */
+export function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
+
+function method<Kind extends MethodKind, Request, Reply>(
+  kind: Kind,
+  options: MethodOptions,
+): Method<Kind, Request, Reply> {
+  return Object.freeze({
+    kind,
+    idempotent: options.idempotent === true,
+    codec: options.codec === undefined ? undefined : checkCodec(options.codec),
+    timeoutMs: options.timeoutMs === undefined ? undefined : checkDuration("timeoutMs", options.timeoutMs),
+  });
+}

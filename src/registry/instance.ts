@@ -1,0 +1,19 @@
+/** One running process that offers services. */
+export interface Instance {
+  /** Its name, unique in the registry. */
+  readonly id: string;
+  /** Grows with every start of what bears the id; the newest wins. Milliseconds since 1970 by its own clock. */
+  readonly incarnation: number;
+  /** Where it can be dialled, best first. */
+  readonly endpoints: readonly string[];
+  /** The full names of the services that it offers. */
+  readonly services: readonly string[];
+  /** Where it stands, for balancing and routing; an empty text when nobody said. */
+  readonly zone: string;
+  /** Its share of the calls beside that of others; 1 is usual, 0 takes none. */
+  readonly weight: number;
+  /** Which version of the program it runs; an empty text when nobody said. */
+  readonly version: string;
+  /** Whatever else its owner wants known. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
