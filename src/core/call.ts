@@ -62,6 +62,8 @@ export interface CallInit {
   hashKey?: string;
   /** Whether to wait for an instance rather than to fail when there is none. Default `false`. */
   waitForReady?: boolean;
+  /** Whether it may be tried again. Default `true`. */
+  retry?: boolean;
   /** The handler's side of it; only on a server. */
   context?: Context;
 }
@@ -90,6 +92,8 @@ export class Call {
   readonly hashKey: string | undefined;
   /** Whether to wait for an instance rather than to fail when there is none. */
   readonly waitForReady: boolean;
+  /** Whether it may be tried again. */
+  readonly retry: boolean;
   /** The handler's side of it; only on a server. */
   readonly context: Context | undefined;
   /** Which attempt this is; the first is 0. */
@@ -98,6 +102,8 @@ export class Call {
   avoid: readonly string[] | undefined = undefined;
   /** Where balancing sent it. Written on the way out. */
   endpoint: string | undefined = undefined;
+  /** Whether its requests have begun to be read, so that nobody can read them again. Written on the way out. */
+  requestsTaken = false;
   #signal: AbortSignal | undefined;
   #metadata: Metadata | undefined;
 
@@ -112,6 +118,7 @@ export class Call {
     this.codec = init.codec;
     this.hashKey = init.hashKey;
     this.waitForReady = init.waitForReady === true;
+    this.retry = init.retry !== false;
     this.context = init.context;
     this.#signal = init.signal;
     this.#metadata = init.metadata;
@@ -149,6 +156,7 @@ export class Call {
       codec: this.codec,
       hashKey: this.hashKey,
       waitForReady: this.waitForReady,
+      retry: this.retry,
       context: this.context,
       signal: this.#signal,
       metadata: this.hasMetadata ? new Metadata(this.#metadata) : undefined,
@@ -200,6 +208,16 @@ export class Reply {
   /** What comes after the last message: complete once `messages` has ended. */
   get trailers(): Metadata {
     return this.#trailers ??= new Metadata();
+  }
+
+  /** Whether anything came before the first message, without making it. */
+  get hasMetadata(): boolean {
+    return this.#metadata !== undefined && this.#metadata.size > 0;
+  }
+
+  /** Whether anything came after the last message so far, without making it. */
+  get hasTrailers(): boolean {
+    return this.#trailers !== undefined && this.#trailers.size > 0;
   }
 
   /** A copy with some things changed. It shares metadata and trailers, which may not be complete yet. */

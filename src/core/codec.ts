@@ -25,7 +25,9 @@ const NAME = /^[a-z0-9.+-]{1,32}$/;
 export function checkCodec(codec: Codec): Codec {
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function" || !NAME.test(codec.name)) {
     throw new TypeError(
-      `Cannot use codec ${JSON.stringify(codec?.name)}: it needs encode, decode, and a name that matches ${NAME.source}`,
+      `Cannot use codec ${
+        JSON.stringify(codec?.name)
+      }: it needs encode, decode, and a name that matches ${NAME.source}`,
     );
   }
   return codec;

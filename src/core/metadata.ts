@@ -50,6 +50,11 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
     this.#pairs = this.#pairs.filter((pair) => pair[0] !== lower);
   }
 
+  /** Adds all pairs of another set behind its own. */
+  absorb(other: Metadata): void {
+    for (const pair of other) this.#pairs.push(pair);
+  }
+
   /** Whether there is a pair with this key. */
   has(key: string): boolean {
     return this.get(key) !== undefined;

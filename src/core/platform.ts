@@ -32,8 +32,8 @@ export interface Platform {
 /** The longest that a timer of the runtime can be; longer ones would fire at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
-const unref: ((id: number) => void) | undefined =
-  (globalThis as { Deno?: { unrefTimer?: (id: number) => void } }).Deno?.unrefTimer;
+const unref: ((id: number) => void) | undefined = (globalThis as { Deno?: { unrefTimer?: (id: number) => void } }).Deno
+  ?.unrefTimer;
 
 class RuntimeTimer implements Disposable {
   readonly #id: number;
@@ -52,6 +52,9 @@ class RuntimeTimer implements Disposable {
 const drawn = new Uint32Array(256);
 let next = drawn.length;
 
+const immediate: (run: () => void) => unknown =
+  (globalThis as { setImmediate?: (run: () => void) => unknown }).setImmediate ?? ((run) => setTimeout(run, 0));
+
 /** The runtime's own time and chance: the default everywhere. */
 export const runtimePlatform: Platform = {
   clock: {
@@ -68,7 +71,7 @@ export const runtimePlatform: Platform = {
       return drawn[next++];
     },
   },
-  turn: () => new Promise((resolve) => setTimeout(resolve, 0)),
+  turn: () => new Promise((resolve) => immediate(resolve)),
 };
 
 /** A fraction from 0 up to but not including 1. */

@@ -84,10 +84,14 @@ export function service<M extends Methods>(name: string, methods: M): Service<M>
   for (const key of Object.keys(methods).sort()) {
     const { kind, idempotent } = methods[key];
     if (!METHOD_NAME.test(key)) {
-      throw new TypeError(`Cannot declare method ${JSON.stringify(key)} of "${name}": it must match ${METHOD_NAME.source}`);
+      throw new TypeError(
+        `Cannot declare method ${JSON.stringify(key)} of "${name}": it must match ${METHOD_NAME.source}`,
+      );
     }
     if (!KINDS.has(kind)) {
-      throw new TypeError(`Cannot declare method "${key}" of "${name}": make it with unary(), serverStream() and the like`);
+      throw new TypeError(
+        `Cannot declare method "${key}" of "${name}": make it with unary(), serverStream() and the like`,
+      );
     }
     parts.push(`${key}:${kind}${idempotent ? ":idempotent" : ""}`);
   }

@@ -1,0 +1,77 @@
+/**
+ * An RPC kit for Deno: a **center** where services are found, a **server** where they run, and a **client** where they are
+ * called, with types on both sides, streams both ways, balancing, deadlines and safe retries. Nothing to install.
+ *
+ * ```ts
+ * import { Center, Client, Server, service, unary } from "@erpc/erpc";
+ *
+ * const Words = service("demo.Words", {
+ *   count: unary<{ text: string }, { words: number }>({ idempotent: true }),
+ * });
+ *
+ * await using center = new Center();
+ * await center.listen("tcp://127.0.0.1:0");
+ *
+ * await using server = new Server({ center: center.endpoint });
+ * server.handle(Words, { count: ({ text }) => ({ words: text.split(/\s+/).length }) });
+ * await server.listen();
+ *
+ * await using client = new Client({ center: center.endpoint });
+ * const words = client.service(Words);
+ * console.log(await words.count({ text: "one two three" })); // { words: 3 }
+ * ```
+ *
+ * @module
+ */
+
+// Describe: contracts, and how messages travel.
+export { bidi, clientStream, oneway, serverStream, service, unary } from "./src/core/service.ts";
+export type { Method, MethodOptions, Methods, ReplyOf, RequestOf, Service } from "./src/core/service.ts";
+export type { Codec } from "./src/core/codec.ts";
+export { json } from "./src/codec/json.ts";
+export { bytes } from "./src/codec/bytes.ts";
+
+// Serve.
+export { Server } from "./src/server/server.ts";
+export type { ServerOptions } from "./src/server/server.ts";
+export type { Handler, Implementation } from "./src/host/handler.ts";
+export type { Context, Peer } from "./src/core/call.ts";
+
+// Call.
+export { Client } from "./src/client/client.ts";
+export type { CallOptions, ClientOptions } from "./src/client/options.ts";
+export type { ServiceClient } from "./src/client/typed.ts";
+export { Metadata } from "./src/core/metadata.ts";
+export { RpcError } from "./src/core/error.ts";
+export type { Code } from "./src/core/code.ts";
+export type { Executed, RpcErrorOptions } from "./src/core/error.ts";
+
+// Find: where services are listed.
+export { Center } from "./src/center/center.ts";
+export type { CenterOptions } from "./src/center/center.ts";
+export { MemoryRegistry } from "./src/registry/memory_registry.ts";
+export type { Registry } from "./src/registry/registry.ts";
+export type { Instance } from "./src/registry/instance.ts";
+
+// Balance: who is called next.
+export { random } from "./src/balancer/random.ts";
+export { roundRobin } from "./src/balancer/round_robin.ts";
+export { consistentHash } from "./src/balancer/consistent_hash.ts";
+export type { Balancer, Candidate, Picker, PickRequest } from "./src/balancer/balancer.ts";
+
+// Guard: what is wrapped around calls.
+export { Call, Reply } from "./src/core/call.ts";
+export type { Interceptor, Invoker } from "./src/core/call.ts";
+export { retry } from "./src/interceptor/retry.ts";
+export type { RetryOptions } from "./src/interceptor/retry.ts";
+export type { Limits } from "./src/core/limits.ts";
+
+// Observe.
+export type { Logger } from "./src/core/logger.ts";
+
+// Extend: time, chance and the network come from outside.
+export type { Platform } from "./src/core/platform.ts";
+export type { Transport } from "./src/transport/transport.ts";
+
+// Start quickly: the same on one server and one client for the whole process.
+export { call, close, handle, listen, listenCenter } from "./src/quick.ts";

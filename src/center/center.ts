@@ -1,0 +1,94 @@
+import { RpcError } from "../core/error.ts";
+import { Host, type HostOptions } from "../host/host.ts";
+import { MemoryRegistry } from "../registry/memory_registry.ts";
+import type { Registry } from "../registry/registry.ts";
+import { CENTER_ENDPOINT, CenterContract } from "./contract.ts";
+
+/** How a center is made. */
+export interface CenterOptions extends Omit<HostOptions, "interceptors"> {
+  /** What it keeps its instances in. Default: its own memory, which it closes with itself; another one is left open. */
+  registry?: Registry;
+}
+
+/**
+ * Where services are found: keeps instances listed while their leases last, and tells watchers of every change.
+ *
+ * ```ts
+ * await using center = new Center();
+ * await center.listen("tcp://127.0.0.1:7700");
+ * ```
+ */
+export class Center implements AsyncDisposable {
+  /** What it keeps its instances in. */
+  readonly registry: Registry;
+  readonly #host: Host;
+  readonly #ownsRegistry: boolean;
+  #endpoint: string | undefined;
+
+  /** Makes a center that listens nowhere yet. */
+  constructor(options: CenterOptions = {}) {
+    const { registry, ...host } = options;
+    this.#host = new Host(host);
+    const { platform, logger } = this.#host.settings;
+    this.#ownsRegistry = registry === undefined;
+    this.registry = registry ?? new MemoryRegistry({ platform, logger });
+    this.#serve();
+  }
+
+  /** Where it can be reached. @throws {TypeError} before it listens */
+  get endpoint(): string {
+    if (this.#endpoint === undefined) throw new TypeError("Cannot give the center's endpoint: it does not listen yet");
+    return this.#endpoint;
+  }
+
+  /**
+   * Listens from now on.
+   * @param endpoint default `tcp://127.0.0.1:7700`
+   * @throws {TypeError} when the address can't be parsed
+   * @throws {RpcError} `unavailable` when it is taken, or not allowed
+   */
+  async listen(endpoint: string = CENTER_ENDPOINT): Promise<void> {
+    const real = await this.#host.listen(endpoint);
+    this.#endpoint ??= real;
+    this.#host.settings.logger.info(`The center listens on ${real}`);
+  }
+
+  /** Ends everything at once. */
+  async close(): Promise<void> {
+    if (this.#ownsRegistry) await this.registry.close();
+    await this.#host.close();
+    this.#host.settings.logger.info("The center is closed");
+  }
+
+  /** Closes it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #serve(): void {
+    const { registry } = this;
+    this.#host.handle(CenterContract, {
+      register: ({ instance, ttlMs }) => valid(() => registry.register(instance, { ttlMs })),
+      renew: async ({ lease }) => ({ result: await valid(() => registry.renew(lease)) }),
+      deregister: async ({ lease, cause }) => {
+        await valid(() => registry.deregister(lease, cause));
+        return {};
+      },
+      lookup: ({ service }) => valid(() => registry.lookup(service)),
+      watch: ({ service, after }, ctx) => registry.watch(service, { after, signal: ctx.signal }),
+      observe: (_, ctx) => ({ endpoint: ctx.peer.endpoint }),
+    });
+  }
+}
+
+/** What a caller got wrong is told to the caller; it is no failure of the center. */
+async function valid<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) {
+      throw new RpcError("invalid_argument", error.message, { executed: "yes" });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,106 @@
+import { Call, type Invoker, type Reply } from "../core/call.ts";
+import { RpcError } from "../core/error.ts";
+import type { MethodKind } from "../core/service.ts";
+import { Channel } from "../channel/channel.ts";
+import type { Settings } from "../connection/settings.ts";
+import { parseEndpoint } from "../transport/endpoint.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { Instance } from "../registry/instance.ts";
+import type {
+  Lease,
+  RegisterOptions,
+  Registry,
+  RemovalCause,
+  RenewResult,
+  Snapshot,
+  WatchEvent,
+  WatchOptions,
+} from "../registry/registry.ts";
+import { CenterContract } from "./contract.ts";
+
+/** How long a center may take to answer. */
+const TIMEOUT_MS = 5_000;
+
+/** A registry that asks a center. With several addresses it takes the first that answers, and stays with it. */
+export class CenterRegistry implements Registry {
+  readonly #channels: readonly Channel[];
+  readonly #settings: Settings;
+  #current = 0;
+
+  /** @throws {TypeError} when an address can't be parsed */
+  constructor(endpoints: readonly string[], settings: Settings, transport: Transport) {
+    if (endpoints.length === 0) throw new TypeError("Cannot use a center: no address was given");
+    for (const endpoint of endpoints) parseEndpoint(endpoint);
+    this.#settings = settings;
+    this.#channels = endpoints.map((endpoint) => new Channel(endpoint, settings, transport));
+  }
+
+  register(instance: Instance, options: RegisterOptions = {}): Promise<Lease> {
+    return this.#call("register", { instance, ttlMs: options.ttlMs }, options.signal);
+  }
+
+  async renew(lease: Lease, options: { signal?: AbortSignal } = {}): Promise<RenewResult> {
+    const { result } = await this.#call<{ result: RenewResult }>("renew", { lease }, options.signal);
+    return result;
+  }
+
+  async deregister(lease: Lease, cause?: RemovalCause): Promise<void> {
+    await this.#call("deregister", { lease, cause });
+  }
+
+  lookup(service: string, options: { signal?: AbortSignal } = {}): Promise<Snapshot> {
+    return this.#call("lookup", { service }, options.signal);
+  }
+
+  async *watch(service: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent, void> {
+    const { signal, after } = options;
+    try {
+      const reply = await this.#invoke("watch", "serverStream", { service, after }, signal, Infinity);
+      for await (const event of reply.messages!) yield event as WatchEvent;
+    } catch (error) {
+      if (signal?.aborted) return;
+      throw error;
+    }
+    if (!signal?.aborted) throw new RpcError("unavailable", `The center ended the watch of "${service}"`);
+  }
+
+  async observedHost(): Promise<string | undefined> {
+    const { endpoint } = await this.#call<{ endpoint: string }>("observe", {});
+    const parsed = parseEndpoint(endpoint);
+    return "host" in parsed ? parsed.host : undefined;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#channels.map((channel) => channel.close()));
+  }
+
+  async #call<T>(method: string, message: unknown, signal?: AbortSignal): Promise<T> {
+    const deadline = this.#settings.platform.clock.now() + TIMEOUT_MS;
+    const reply = await this.#invoke(method, "unary", message, signal, deadline);
+    return reply.message as T;
+  }
+
+  /** Goes round the addresses until one answers. */
+  async #invoke(
+    method: string,
+    kind: MethodKind,
+    message: unknown,
+    signal: AbortSignal | undefined,
+    deadline: number,
+  ): Promise<Reply> {
+    const procedure = `${CenterContract.name}/${method}`;
+    const call = new Call({ procedure, kind, message, signal, deadline, idempotent: true });
+    let failure: unknown;
+    for (let tried = 0; tried < this.#channels.length; tried++) {
+      const invoke: Invoker = this.#channels[this.#current].invoke;
+      try {
+        return await invoke(call);
+      } catch (error) {
+        failure = error;
+        if (!(error instanceof RpcError) || error.code !== "unavailable") throw error;
+        this.#current = (this.#current + 1) % this.#channels.length;
+      }
+    }
+    throw failure;
+  }
+}

@@ -1,0 +1,282 @@
+import { Call, compose, type Invoker, type Reply } from "../core/call.ts";
+import { checkCodec } from "../core/codec.ts";
+import { RpcError } from "../core/error.ts";
+import { checkLimits } from "../core/limits.ts";
+import { silent } from "../core/logger.ts";
+import { Metadata } from "../core/metadata.ts";
+import { checkDuration } from "../core/options.ts";
+import { type Platform, runtimePlatform } from "../core/platform.ts";
+import { type Method, type MethodKind, type Methods, procedureName, type Service } from "../core/service.ts";
+import { Timers } from "../core/timers.ts";
+import { bytes } from "../codec/bytes.ts";
+import { json } from "../codec/json.ts";
+import { roundRobin } from "../balancer/round_robin.ts";
+import { CENTER_ENDPOINT } from "../center/contract.ts";
+import { CenterRegistry } from "../center/center_registry.ts";
+import { Cluster } from "../cluster/cluster.ts";
+import { fixedSource, type Source } from "../cluster/fixed.ts";
+import { Counters } from "../connection/counters.ts";
+import type { Settings } from "../connection/settings.ts";
+import { retry } from "../interceptor/retry.ts";
+import { systemTransport } from "../transport/transport.ts";
+import type { CallOptions, ClientOptions } from "./options.ts";
+import { ReplyStream } from "./reply_stream.ts";
+import type { ServiceClient } from "./typed.ts";
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/** What a client has done and knows. */
+export interface ClientStats {
+  /** What was counted since it was made. */
+  readonly counters: Readonly<Counters>;
+  /** The services that were called. */
+  readonly services: readonly {
+    readonly name: string;
+    /** Whether the registry can be heard. */
+    readonly watching: boolean;
+    /** How long ago the registry last said anything about it, in milliseconds. */
+    readonly staleMs: number;
+    readonly instances: readonly {
+      readonly id: string;
+      readonly endpoint: string;
+      readonly state: string;
+      readonly inFlight: number;
+    }[];
+  }[];
+}
+
+/**
+ * Where services are called: finds instances, picks one for each call, and shares one connection with each.
+ *
+ * ```ts
+ * await using client = new Client({ center: "tcp://127.0.0.1:7700" });
+ * const words = client.service(Words);
+ * await words.count({ text: "one two" }, { timeoutMs: 500 });
+ * ```
+ *
+ * Every call ends with a reply or an `RpcError`. Safe for any number of calls at once; whoever makes it closes it.
+ */
+export class Client implements AsyncDisposable {
+  readonly #settings: Settings;
+  readonly #platform: Platform;
+  readonly #cluster: Cluster;
+  readonly #source: Source;
+  readonly #ownsSource: boolean;
+  readonly #invoke: Invoker;
+  readonly #timeoutMs: number;
+  readonly #closing = new AbortController();
+
+  /**
+   * Makes a client. It dials nobody before the first call.
+   * @throws {TypeError} {RangeError} when an option can't be used
+   */
+  constructor(options: ClientOptions = {}) {
+    const places = [options.center, options.endpoints, options.registry].filter((place) => place !== undefined);
+    if (places.length > 1) throw new TypeError("Cannot make a client: give one of center, endpoints and registry");
+    const platform = options.platform ?? runtimePlatform;
+    const codec = checkCodec(options.codec ?? json());
+    const transport = options.transport ?? systemTransport;
+    this.#platform = platform;
+    this.#timeoutMs = checkDuration("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    this.#settings = {
+      platform,
+      timers: new Timers(platform.clock),
+      limits: checkLimits(options.limits),
+      codecs: new Map([codec, json(), bytes()].map((codec) => [codec.name, codec])),
+      codec,
+      identity: {
+        instance: options.id ?? "",
+        incarnation: 0,
+        zone: options.zone ?? "",
+        token: options.token ?? "",
+        contracts: new Map(),
+      },
+      logger: options.logger ?? silent,
+      counters: new Counters(),
+      respond: undefined,
+    };
+    this.#ownsSource = options.registry === undefined;
+    if (options.registry !== undefined) this.#source = options.registry;
+    else if (options.endpoints !== undefined) this.#source = fixedSource(options.endpoints);
+    else {
+      const centers = typeof options.center === "string" ? [options.center] : options.center ?? [CENTER_ENDPOINT];
+      // A center speaks JSON, whatever the services speak.
+      this.#source = new CenterRegistry(centers, { ...this.#settings, codec: json() }, transport);
+    }
+    this.#cluster = new Cluster(this.#source, options.balancer ?? roundRobin(), this.#settings, transport);
+    const interceptors = [...options.interceptors ?? []];
+    if (options.retry !== false) interceptors.push(retry(options.retry ?? {}, platform));
+    this.#invoke = compose(interceptors, this.#cluster.invoke);
+  }
+
+  /** A contract as a plain object with one function for each method. */
+  service<M extends Methods>(contract: Service<M>): ServiceClient<Service<M>> {
+    if (typeof contract?.name !== "string" || typeof contract.methods !== "object") {
+      throw new TypeError("Cannot call a contract: make it with service()");
+    }
+    const functions: Record<string, unknown> = {};
+    for (const [name, method] of Object.entries(contract.methods)) {
+      functions[name] = this.#caller(`${contract.name}/${name}`, method);
+    }
+    return Object.freeze(functions) as ServiceClient<Service<M>>;
+  }
+
+  /**
+   * Calls a procedure that has one request and one reply, with no contract at hand.
+   * @param procedure `demo.Words/count`, or `demo.hello` for short
+   */
+  // deno-lint-ignore no-explicit-any
+  call(procedure: string, request?: unknown, options: CallOptions = {}): Promise<any> {
+    return this.#one(this.#start(procedureName(procedure), "unary", PLAIN, request, undefined, options), options);
+  }
+
+  /**
+   * Calls a procedure that has one request and many replies, with no contract at hand.
+   * @param procedure `demo.Words/search`, or `demo.hello` for short
+   */
+  // deno-lint-ignore no-explicit-any
+  stream(procedure: string, request?: unknown, options: CallOptions = {}): AsyncIterableIterator<any> {
+    return this.#many(procedureName(procedure), "serverStream", PLAIN, request, undefined, options);
+  }
+
+  /** What it has done and knows. */
+  stats(): ClientStats {
+    const now = this.#platform.clock.now();
+    return {
+      counters: { ...this.#settings.counters },
+      services: this.#cluster.views.map((view) => ({
+        name: view.service,
+        watching: view.watching,
+        staleMs: now - view.heardAt,
+        instances: view.members.map(({ instance, endpoint, channel, inFlight }) => ({
+          id: instance.id,
+          endpoint,
+          state: channel.state,
+          inFlight,
+        })),
+      })),
+    };
+  }
+
+  /** Ends everything at once: calls that are running fail with `unavailable`. Harmless the second time. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#cluster.close();
+    if (this.#ownsSource) await this.#source.close();
+    this.#settings.timers[Symbol.dispose]();
+  }
+
+  /** Closes it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #caller(procedure: string, method: Method): unknown {
+    const { kind } = method;
+    switch (kind) {
+      case "unary":
+      case "oneway":
+        return (request: unknown, options: CallOptions = {}) =>
+          this.#one(this.#start(procedure, kind, method, request, undefined, options), options);
+      case "clientStream":
+        return (requests: AsyncIterable<unknown>, options: CallOptions = {}) =>
+          this.#one(this.#start(procedure, kind, method, undefined, toAsync(requests), options), options);
+      case "serverStream":
+        return (request: unknown, options: CallOptions = {}) =>
+          this.#many(procedure, kind, method, request, undefined, options);
+      case "bidi":
+        return (requests: AsyncIterable<unknown>, options: CallOptions = {}) =>
+          this.#many(procedure, kind, method, undefined, toAsync(requests), options);
+    }
+  }
+
+  #start(
+    procedure: string,
+    kind: MethodKind,
+    method: Pick<Method, "idempotent" | "codec" | "timeoutMs">,
+    message: unknown,
+    messages: AsyncIterable<unknown> | undefined,
+    options: CallOptions,
+    cancel?: AbortSignal,
+  ): Promise<Reply> {
+    if (this.#closing.signal.aborted) {
+      return Promise.reject(
+        new RpcError("unavailable", `Cannot call "${procedure}": the client was closed`, { executed: "no" }),
+      );
+    }
+    const { parent } = options;
+    const signals = [cancel, options.signal, parent?.signal].filter((signal) => signal !== undefined);
+    const call = new Call({
+      procedure,
+      kind,
+      idempotent: method.idempotent,
+      message,
+      messages,
+      metadata: options.metadata === undefined ? undefined : new Metadata(options.metadata),
+      deadline: this.#deadline(kind, options, method.timeoutMs),
+      signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0],
+      codec: options.codec === undefined ? method.codec : checkCodec(options.codec),
+      hashKey: options.hashKey,
+      waitForReady: options.waitForReady,
+      retry: options.retry,
+    });
+    return this.#invoke(call);
+  }
+
+  /** Calls with one reply end after the default time-out; streams may go on for ever. */
+  #deadline(kind: MethodKind, options: CallOptions, methodTimeoutMs: number | undefined): number {
+    const streams = kind !== "unary" && kind !== "oneway";
+    const given = options.timeoutMs ?? methodTimeoutMs ?? (streams ? Infinity : this.#timeoutMs);
+    const parentMs = options.parent === undefined ? Infinity : options.parent.remainingMs();
+    const timeoutMs = given === Infinity ? parentMs : Math.min(checkDuration("timeoutMs", given), parentMs);
+    return timeoutMs === Infinity ? Infinity : this.#platform.clock.now() + timeoutMs;
+  }
+
+  #one(reply: Promise<Reply>, options: CallOptions): Promise<unknown> {
+    const { onMetadata, onTrailers } = options;
+    if (onMetadata === undefined && onTrailers === undefined) return reply.then(messageOf);
+    return reply.then((reply) => {
+      onMetadata?.(reply.metadata);
+      onTrailers?.(reply.trailers);
+      return reply.message;
+    }, (error) => {
+      if (error instanceof RpcError && error.metadata !== undefined) onTrailers?.(error.metadata);
+      throw error;
+    });
+  }
+
+  #many(
+    procedure: string,
+    kind: MethodKind,
+    method: Pick<Method, "idempotent" | "codec" | "timeoutMs">,
+    message: unknown,
+    messages: AsyncIterable<unknown> | undefined,
+    options: CallOptions,
+  ): ReplyStream {
+    const cancel = new AbortController();
+    const reply = this.#start(procedure, kind, method, message, messages, options, cancel.signal);
+    return new ReplyStream(reply, options, () => cancel.abort());
+  }
+}
+
+const PLAIN: Pick<Method, "idempotent" | "codec" | "timeoutMs"> = {
+  idempotent: false,
+  codec: undefined,
+  timeoutMs: undefined,
+};
+
+function messageOf(reply: Reply): unknown {
+  return reply.message;
+}
+
+function toAsync(requests: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterable<unknown> {
+  if (requests !== null && typeof requests === "object") {
+    if (Symbol.asyncIterator in requests) return requests;
+    if (Symbol.iterator in requests) {
+      return async function* () {
+        yield* requests;
+      }();
+    }
+  }
+  throw new TypeError("Cannot send requests: they must be an iterable or an async iterable");
+}

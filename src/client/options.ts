@@ -1,0 +1,68 @@
+import type { Context, Interceptor } from "../core/call.ts";
+import type { Codec } from "../core/codec.ts";
+import type { Limits } from "../core/limits.ts";
+import type { Logger } from "../core/logger.ts";
+import type { Metadata, MetadataInit } from "../core/metadata.ts";
+import type { Platform } from "../core/platform.ts";
+import type { Balancer } from "../balancer/balancer.ts";
+import type { RetryOptions } from "../interceptor/retry.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Transport } from "../transport/transport.ts";
+
+/** How a client is made. One of `center`, `endpoints` and `registry` says where services are found. */
+export interface ClientOptions {
+  /** The address of a center, or several of them. Default, when nothing else says where: `tcp://127.0.0.1:7700`. */
+  center?: string | readonly string[];
+  /** Endpoints that are called directly, without a registry. */
+  endpoints?: readonly string[];
+  /** A registry of your own. It is not closed with the client. */
+  registry?: Registry;
+  /** Who is called next. Default: `roundRobin()`. */
+  balancer?: Balancer;
+  /** How messages are encoded. Default: `json()`. */
+  codec?: Codec;
+  /** How long a call with one reply may take, in milliseconds. Default 10 000. */
+  timeoutMs?: number;
+  /** Wrapped around every call; the first is outermost. */
+  interceptors?: readonly Interceptor[];
+  /** When calls are tried again; `false` for never. */
+  retry?: RetryOptions | false;
+  /** What a peer may cost. */
+  limits?: Partial<Limits>;
+  /** What proves to servers and centers who this is. */
+  token?: string;
+  /** Where it stands. */
+  zone?: string;
+  /** The instance id that servers see. Default: none. */
+  id?: string;
+  /** Where things are reported. Default: nowhere. */
+  logger?: Logger;
+  /** Time and chance. Default: the runtime's. */
+  platform?: Platform;
+  /** Where to dial. Default: the system's sockets. */
+  transport?: Transport;
+}
+
+/** How one call is made. */
+export interface CallOptions {
+  /** How long it may take, everything included, in milliseconds; zero and less fail at once. */
+  timeoutMs?: number;
+  /** Cancels it. */
+  signal?: AbortSignal;
+  /** What goes with the request. */
+  metadata?: MetadataInit;
+  /** Told what came before the first reply message. */
+  onMetadata?: (metadata: Metadata) => void;
+  /** Told what came after the last reply message, on success and on failure. */
+  onTrailers?: (trailers: Metadata) => void;
+  /** What consistent hashing goes by. */
+  hashKey?: string;
+  /** How its messages are encoded. */
+  codec?: Codec;
+  /** Whether it may be tried again. Default `true`. */
+  retry?: boolean;
+  /** Waits for an instance rather than failing when there is none. Default `false`. */
+  waitForReady?: boolean;
+  /** The call on whose behalf this one is made: its deadline and its cancellation hold here too. */
+  parent?: Context;
+}

@@ -1,0 +1,107 @@
+/** Many instances as one invoker: finds them, picks one for each call, and keeps a channel to each. */
+import type { Call, Invoker, Reply } from "../core/call.ts";
+import { asRpcError } from "../core/error.ts";
+import type { Logger } from "../core/logger.ts";
+import type { Platform } from "../core/platform.ts";
+import { waitFor } from "../core/wait.ts";
+import type { Balancer } from "../balancer/balancer.ts";
+import { Channel } from "../channel/channel.ts";
+import type { Settings } from "../connection/settings.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { Source } from "./fixed.ts";
+import { type Member, ServiceView, type ViewHost } from "./service_view.ts";
+
+/** Many instances as one invoker. */
+export class Cluster implements ViewHost {
+  readonly platform: Platform;
+  readonly logger: Logger;
+  readonly balancer: Balancer;
+  readonly source: Source;
+  readonly #settings: Settings;
+  readonly #transport: Transport;
+  readonly #views = new Map<string, ServiceView>();
+  readonly #channels = new Map<string, { channel: Channel; users: ServiceView[] }>();
+  readonly #leaving = new Set<Channel>();
+
+  constructor(source: Source, balancer: Balancer, settings: Settings, transport: Transport) {
+    this.source = source;
+    this.balancer = balancer;
+    this.platform = settings.platform;
+    this.logger = settings.logger;
+    this.#settings = settings;
+    this.#transport = transport;
+  }
+
+  /** What is known about each service that was called. */
+  get views(): readonly ServiceView[] {
+    return [...this.#views.values()];
+  }
+
+  /** Carries a call to an instance of its service. */
+  readonly invoke: Invoker = (call: Call): Promise<Reply> => {
+    const view = this.#viewOf(call.service);
+    let member: Member | undefined;
+    try {
+      member = view.pick(call);
+    } catch (error) {
+      return Promise.reject(
+        asRpcError(error, "internal", `Balancer "${this.balancer.name}" failed`, { executed: "no" }),
+      );
+    }
+    return member === undefined ? this.#invokeLater(view, call) : member.channel.invoke(call);
+  };
+
+  /** Ends everything at once. */
+  async close(): Promise<void> {
+    const channels = [...this.#leaving, ...[...this.#channels.values()].map((held) => held.channel)];
+    await Promise.all(this.views.map((view) => view.close()));
+    await Promise.all(channels.map((channel) => channel.close()));
+    this.#views.clear();
+  }
+
+  acquire(endpoint: string, view: ServiceView): Channel {
+    let held = this.#channels.get(endpoint);
+    if (held === undefined) {
+      const channel = new Channel(endpoint, this.#settings, this.#transport);
+      const users: ServiceView[] = [];
+      channel.onState = () => {
+        for (const user of users) user.refresh();
+      };
+      this.#channels.set(endpoint, held = { channel, users });
+    }
+    held.users.push(view);
+    return held.channel;
+  }
+
+  release(endpoint: string, view: ServiceView): void {
+    const held = this.#channels.get(endpoint);
+    if (held === undefined) return;
+    held.users.splice(held.users.indexOf(view), 1);
+    if (held.users.length > 0) return;
+    this.#channels.delete(endpoint);
+    // Calls that are running there end in peace: leaving the list says nothing about them.
+    const { channel } = held;
+    const connection = channel.connection;
+    channel.retire();
+    if (connection !== undefined) {
+      this.#leaving.add(channel);
+      void connection.closed.then(() => this.#leaving.delete(channel));
+    }
+  }
+
+  #viewOf(service: string): ServiceView {
+    let view = this.#views.get(service);
+    if (view === undefined) this.#views.set(service, view = new ServiceView(service, this));
+    return view;
+  }
+
+  /** Nobody is known: waits until the registry has spoken, or with `waitForReady` until there is somebody. */
+  async #invokeLater(view: ServiceView, call: Call): Promise<Reply> {
+    for (;;) {
+      if (view.isKnown && !call.waitForReady) throw view.problem;
+      await waitFor(view.changed(), call, this.#settings.timers, `looking for instances of service "${call.service}"`);
+      const member = view.pick(call);
+      if (member !== undefined) return await member.channel.invoke(call);
+    }
+  }
+}

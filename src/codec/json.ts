@@ -1,0 +1,77 @@
+import type { Codec } from "../core/codec.ts";
+import { isTooDeep, MAX_DEPTH } from "./depth.ts";
+import { utf8 } from "./utf8.ts";
+
+/** Up to here a loop in JavaScript beats the way into the runtime and back: tests/bench/codec_bench.ts. */
+const SHORT = 32;
+
+const CODEC: Codec = Object.freeze({ name: "json", encode, decode });
+
+/**
+ * JSON, the codec that is used where none is named.
+ *
+ * Values become what `JSON.stringify` makes of them, so `toJSON` counts, properties that are `undefined` are left out, and
+ * `NaN`, the infinities and `undefined` in a list arrive as `null`, −0 as 0. A message that is `undefined` travels as the
+ * empty text and arrives as `undefined`. A bigint, a cycle, nesting deeper than 100, and a message that is a function or a
+ * symbol are a `TypeError`.
+ *
+ * A message that arrives must be UTF-8 without a byte order mark, JSON to the letter, and nested no deeper than 100; a
+ * `SyntaxError` or `TypeError` otherwise. Numbers are rounded to doubles, `1e400` to `Infinity`; of a property that comes
+ * twice the last counts; a property named `__proto__` is one like any other and sets no prototype.
+ *
+ * Source: RFC 8259.
+ */
+export function json(): Codec {
+  return CODEC;
+}
+
+function encode(value: unknown): string {
+  if (value === undefined) return "";
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (cause) {
+    throw new TypeError(`Cannot encode as JSON: ${reason(cause)}`, { cause });
+  }
+  if (text === undefined) {
+    throw new TypeError(`Cannot encode as JSON: a value of type ${typeof value} has no form in it`);
+  }
+  if (isTooDeep(text)) throw new TypeError(`Cannot encode as JSON: it is nested deeper than ${MAX_DEPTH}`);
+  return text;
+}
+
+function decode(bytes: Uint8Array): unknown {
+  const { length } = bytes;
+  if (length === 0) return undefined;
+  const text = (length <= SHORT ? asciiText(bytes) : undefined) ?? utf8(bytes);
+  // The parser has no limit of its own.
+  if (isTooDeep(text)) throw new SyntaxError(`Cannot decode JSON: it is nested deeper than ${MAX_DEPTH}`);
+  return JSON.parse(text);
+}
+
+/** The text with spaces after it, which mean nothing in JSON, or `undefined` when it is not all ASCII. */
+function asciiText(bytes: Uint8Array): string | undefined {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 8) {
+    const a = bytes[at];
+    const b = charAt(bytes, at + 1);
+    const c = charAt(bytes, at + 2);
+    const d = charAt(bytes, at + 3);
+    const e = charAt(bytes, at + 4);
+    const f = charAt(bytes, at + 5);
+    const g = charAt(bytes, at + 6);
+    const h = charAt(bytes, at + 7);
+    if ((a | b | c | d | e | f | g | h) > 0x7f) return undefined;
+    text += String.fromCharCode(a, b, c, d, e, f, g, h);
+  }
+  return text;
+}
+
+function charAt(bytes: Uint8Array, at: number): number {
+  return at < bytes.length ? bytes[at] : 0x20;
+}
+
+function reason(thrown: unknown): string {
+  // Of a cycle the runtime draws a picture below the first line.
+  return (thrown instanceof Error ? thrown.message : String(thrown)).split("\n", 1)[0];
+}

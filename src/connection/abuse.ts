@@ -1,0 +1,126 @@
+/**
+ * What a peer may do only so often, because it costs the receiver more than the sender. Pure: takes the time it is told.
+ *
+ * The attacks behind it are those that HTTP/2 learned about: CVE-2023-44487 (reset), CVE-2019-9512 (ping), CVE-2019-9518
+ * (empty frames), and floods of small window updates.
+ */
+import type { Limits } from "../core/limits.ts";
+import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
+
+/** How many frames that mean nothing here are passed over in a second. */
+const SKIPPED_PER_SECOND = 100;
+/** How many early resets are forgiven in a second. */
+const RESETS_PER_SECOND = 100;
+/** The least time between two pings. */
+const MIN_PING_MS = 5_000;
+/** How many pings may come too early before the connection is closed. */
+const MAX_PING_STRIKES = 2;
+/** How many fragments without a byte may follow each other. */
+const MAX_EMPTY_FRAGMENTS = 100;
+/** How many CREDIT frames may come in a second without anything having been sent that they could pay for. */
+const CREDITS_PER_SECOND = 1_000;
+/** A CREDIT is in order for each so many bytes sent. */
+const BYTES_PER_CREDIT = 16;
+
+/** A bucket of tokens that fills with time. */
+class Bucket {
+  readonly #size: number;
+  readonly #perMs: number;
+  #tokens: number;
+  #at: number;
+
+  constructor(size: number, perSecond: number, now: number) {
+    this.#size = this.#tokens = size;
+    this.#perMs = perSecond / 1_000;
+    this.#at = now;
+  }
+
+  take(now: number): boolean {
+    this.#tokens = Math.min(this.#size, this.#tokens + (now - this.#at) * this.#perMs);
+    this.#at = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}
+
+/** Keeps count for one connection; each method throws once the peer has gone too far. */
+export class Abuse {
+  readonly #maxStreams: number;
+  readonly #resets: Bucket;
+  readonly #skips: Bucket;
+  readonly #credits: Bucket;
+  #refused = 0;
+  #refusedAt: number;
+  #empty = 0;
+  #pingAt = -Infinity;
+  #pingCalls = -1;
+  #strikes = 0;
+  #paidBytes = 0;
+
+  /** Makes an account that begins at `now`. */
+  constructor(limits: Readonly<Limits>, now: number) {
+    this.#maxStreams = limits.maxStreams;
+    this.#refusedAt = now;
+    this.#resets = new Bucket(limits.maxEarlyResets, RESETS_PER_SECOND, now);
+    this.#skips = new Bucket(SKIPPED_PER_SECOND, SKIPPED_PER_SECOND, now);
+    this.#credits = new Bucket(CREDITS_PER_SECOND, CREDITS_PER_SECOND, now);
+  }
+
+  /** A frame came that was passed over. */
+  skipped(now: number): void {
+    if (!this.#skips.take(now)) throw calm(`more than ${SKIPPED_PER_SECOND} frames in a second that mean nothing`);
+  }
+
+  /** A call was reset before its handler had ended. */
+  reset(now: number): void {
+    if (!this.#resets.take(now)) {
+      throw calm("too many calls that were reset before they were answered (limits.maxEarlyResets)");
+    }
+  }
+
+  /** A call came while all places were taken. */
+  refused(running: number, now: number): void {
+    if (now - this.#refusedAt > 1_000) this.#refused = 0;
+    this.#refusedAt = now;
+    if (running >= this.#maxStreams && ++this.#refused > this.#maxStreams * 3) {
+      throw calm(`over ${this.#maxStreams * 4} calls at once (limits.maxStreams is ${this.#maxStreams})`);
+    }
+  }
+
+  /** A fragment came that has no byte. */
+  emptyFragment(): void {
+    if (++this.#empty > MAX_EMPTY_FRAGMENTS) throw calm(`more than ${MAX_EMPTY_FRAGMENTS} empty fragments`);
+  }
+
+  /** A fragment came that has some. */
+  usefulFragment(): void {
+    this.#empty = 0;
+  }
+
+  /** A PING came; `calls` is how many calls there have been, since pings among calls are welcome. */
+  ping(now: number, calls: number): void {
+    if (calls !== this.#pingCalls) this.#strikes = 0;
+    else if (now - this.#pingAt < MIN_PING_MS && ++this.#strikes > MAX_PING_STRIKES) {
+      throw new ProtocolViolation(
+        GoAwayCode.tooManyPings,
+        `Cannot go on: pings come faster than every ${MIN_PING_MS} ms`,
+      );
+    }
+    this.#pingAt = now;
+    this.#pingCalls = calls;
+  }
+
+  /** A CREDIT came; `sentBytes` is all that was ever sent. */
+  credit(now: number, sentBytes: number): void {
+    if (sentBytes - this.#paidBytes >= BYTES_PER_CREDIT) {
+      this.#paidBytes = Math.max(this.#paidBytes + BYTES_PER_CREDIT, sentBytes - 1024 * BYTES_PER_CREDIT);
+      return;
+    }
+    if (!this.#credits.take(now)) throw calm("credit in crumbs");
+  }
+}
+
+function calm(what: string): ProtocolViolation {
+  return new ProtocolViolation(GoAwayCode.calm, `Cannot go on: the other side sent ${what}`);
+}

@@ -1,0 +1,756 @@
+/**
+ * One socket between two sides that have said hello.
+ *
+ * One loop reads and takes each frame to its stream; one outbox writes. Either side may make calls: the side that dialled
+ * has the odd stream numbers, the other one the even ones, and each counts up by two without a gap.
+ *
+ * Invariants: a stream number is never used twice; whatever ends the connection goes through `#end`, which settles
+ * every call on it exactly once; a violation by the peer ends the connection and nothing else.
+ */
+import type { Call, Invoker, Peer, Reply } from "../core/call.ts";
+import type { Code } from "../core/code.ts";
+import { RpcError } from "../core/error.ts";
+import { TimerEntry } from "../core/timers.ts";
+import { ByteReader } from "../protocol/byte_reader.ts";
+import {
+  readCredit,
+  readGoAway,
+  readPing,
+  readReset,
+  writeCredit,
+  writeGoAway,
+  writePing,
+  writeReset,
+} from "../protocol/control.ts";
+import { ALLOWED_FLAGS, DATA_COST_BYTES, Flag, Kind, MAX_STREAM_ID } from "../protocol/frame.ts";
+import type { FrameReader } from "../protocol/frame_reader.ts";
+import type { Hello } from "../protocol/hello.ts";
+import { checkMetadata, readMetadata } from "../protocol/metadata_block.ts";
+import { MAX_PROCEDURES, OpenHeader, readOpen, UNNUMBERED, writeOpen } from "../protocol/open.ts";
+import { readStatus, Status } from "../protocol/status.ts";
+import { GoAwayCode, goAwayName, ProtocolViolation } from "../protocol/violation.ts";
+import type { ByteConnection } from "../transport/byte_connection.ts";
+import { Abuse } from "./abuse.ts";
+import { type AnswerHost, IncomingCall } from "./incoming_call.ts";
+import { type CallHost, checkSize, OutgoingCall } from "./outgoing_call.ts";
+import { Outbox } from "./outbox.ts";
+import { ReceiveWindow } from "./receive_window.ts";
+import { Sender } from "./sender.ts";
+import type { Settings } from "./settings.ts";
+import type { Stream } from "./stream.ts";
+
+/** How many calls one connection may start in one turn of the event loop, before others get theirs. */
+const CALLS_PER_TURN = 32;
+/** How often a connection with something to watch is looked at. */
+const WATCH_MS = 1_000;
+/** Beyond this share of the stream numbers, no new call begins: the connection is replaced. */
+const LAST_OWN_STREAM = Math.floor(MAX_STREAM_ID * 0.75);
+/** The longest name of a procedure that is kept; longer ones belong to nobody. */
+const MAX_NAME = 512;
+/** How many frames that cost no credit may wait for a peer that does not read. */
+const MAX_CONTROL_FRAMES = 1_000;
+
+/** What a handshake leaves behind. */
+export interface Greeted {
+  /** The socket. */
+  readonly socket: ByteConnection;
+  /** What came in and was not read yet. */
+  readonly reader: FrameReader;
+  /** What the other side said of itself. */
+  readonly hello: Hello;
+  /** Who the other side is, as handlers see it. */
+  readonly peer: Peer;
+  /** Whether this side dialled. */
+  readonly dialled: boolean;
+}
+
+/** One socket between two sides, carrying calls both ways. */
+export class Connection implements CallHost, AnswerHost {
+  readonly settings: Settings;
+  readonly hello: Hello;
+  readonly peer: Peer;
+  readonly outbox: Outbox;
+  readonly sender: Sender;
+  /** When the last bytes came, on the platform's clock. */
+  heardAt: number;
+  /** Resolves, and never rejects, when it is over. */
+  readonly closed: Promise<void>;
+  readonly #socket: ByteConnection;
+  readonly #frames: FrameReader;
+  readonly #payload = new ByteReader();
+  readonly #streams = new Map<number, Stream>();
+  readonly #window: ReceiveWindow;
+  readonly #assembling = new Map<Stream, number>();
+  readonly #abuse: Abuse;
+  readonly #watch: Watch;
+  readonly #header = new OpenHeader();
+  readonly #status = new Status();
+  readonly #parity: number;
+  /** Names by the number that the peer gave them, and numbers that this side gave. */
+  readonly #peerProcedures: string[] = [];
+  readonly #ownProcedures = new Map<string, number>();
+  readonly #queue = new Set<OutgoingCall>();
+  #nextStream: number;
+  #lastPeerStream: number;
+  #outgoing = 0;
+  #handlers = 0;
+  #peerGone: { lastStream: number; reason: string } | undefined;
+  #goneLast: number | undefined;
+  #over: string | undefined;
+  #resolveClosed!: () => void;
+  #pingNumber = 0;
+  #pingSentAt: number | undefined;
+  #pings = new Map<number, () => void>();
+  #idleSince: number;
+  #progressSeen = 0;
+  #progressAt = 0;
+  #partialSince: number | undefined;
+
+  constructor(greeted: Greeted, settings: Settings) {
+    const { limits, platform } = settings;
+    this.settings = settings;
+    this.hello = greeted.hello;
+    this.peer = greeted.peer;
+    this.heardAt = this.#idleSince = platform.clock.now();
+    this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
+    this.#socket = greeted.socket;
+    this.#frames = greeted.reader;
+    this.#frames.maxPayloadBytes = limits.maxFrameBytes;
+    this.#parity = greeted.dialled ? 1 : 0;
+    this.#nextStream = greeted.dialled ? 1 : 2;
+    this.#lastPeerStream = greeted.dialled ? 0 : -1;
+    this.#window = new ReceiveWindow(limits.connectionWindowBytes);
+    this.#abuse = new Abuse(limits, this.heardAt);
+    this.outbox = new Outbox(
+      greeted.socket,
+      settings.counters,
+      () => this.sender.pump(),
+      (cause) => this.#end(`writing failed: ${messageOf(cause)}`),
+    );
+    this.sender = new Sender(
+      this.outbox,
+      Math.min(limits.sendFrameBytes, greeted.hello.maxFrameBytes),
+      greeted.hello.connectionWindowBytes,
+      limits.sendBufferBytes,
+      () => platform.clock.now(),
+    );
+    this.#watch = new Watch(() => this.#look());
+    settings.counters.connectionsOpened++;
+    settings.timers.add(this.#watch, this.heardAt + Math.min(WATCH_MS, limits.keepaliveMs));
+    void this.#read();
+  }
+
+  /** How many calls this side has running on it, and waiting for it. */
+  get inFlight(): number {
+    return this.#outgoing + this.#queue.size;
+  }
+
+  /** How many handlers run for the other side. */
+  get handlers(): number {
+    return this.#handlers;
+  }
+
+  /** Whether new calls may begin on it. */
+  get isOpen(): boolean {
+    return this.#over === undefined && this.#peerGone === undefined && this.#goneLast === undefined &&
+      this.#nextStream < LAST_OWN_STREAM;
+  }
+
+  /** Why it is over, or `undefined`. */
+  get reason(): string | undefined {
+    return this.#over;
+  }
+
+  /** Carries a call. */
+  readonly invoke: Invoker = (call: Call): Promise<Reply> =>
+    new Promise((resolve, reject) => {
+      const outgoing = new OutgoingCall(this, call, resolve, reject);
+      if (!this.isOpen) return outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
+      const now = this.settings.platform.clock.now();
+      if (!outgoing.arm(now)) return;
+      if (this.#outgoing < this.hello.maxStreams && !this.sender.isCrowded) return outgoing.start(now);
+      if (this.#queue.size >= this.settings.limits.maxQueuedCalls) {
+        return outgoing.onQueueFull(this.settings.limits.maxQueuedCalls);
+      }
+      this.#queue.add(outgoing);
+      if (this.sender.isCrowded) void this.sender.room().then(() => this.#startQueued());
+    });
+
+  /** Asks for a sign of life. Resolves with how long it took, in milliseconds; rejects when the connection ends first. */
+  ping(): Promise<number> {
+    if (this.#over !== undefined) return Promise.reject(new RpcError("unavailable", `Cannot ping: ${this.#over}`));
+    const { clock } = this.settings.platform;
+    const from = clock.now();
+    return new Promise((resolve, reject) => {
+      const number = this.#sendPing(from);
+      this.#pings.set(number, () => {
+        if (this.#over === undefined) resolve(clock.now() - from);
+        else reject(new RpcError("unavailable", `Lost the connection during a ping: ${this.#over}`));
+      });
+    });
+  }
+
+  /** Says that no new calls are taken soon; a second `goAway` says which was the last. */
+  announceGoAway(message: string): void {
+    if (this.#over !== undefined || this.#goneLast !== undefined) return;
+    writeGoAway(this.outbox.data, { lastStream: MAX_STREAM_ID, code: GoAwayCode.none, message });
+    this.outbox.schedule();
+  }
+
+  /** Takes no new calls from the peer, and tells it which was the last. The connection ends when those have. */
+  goAway(message: string, code: number = GoAwayCode.none): void {
+    if (this.#over !== undefined || this.#goneLast !== undefined) return;
+    this.#goneLast = Math.max(0, this.#lastPeerStream);
+    writeGoAway(this.outbox.data, { lastStream: this.#goneLast, code, message });
+    this.outbox.schedule();
+    this.#endWhenDone();
+  }
+
+  /** Ends it now. Calls that this side made are settled, handlers of the other side's are aborted. */
+  async close(reason = "the connection was closed"): Promise<void> {
+    if (this.#over === undefined) {
+      this.goAway(reason);
+      await Promise.race([this.outbox.flushed(), this.#shortWhile()]);
+      this.#end(reason);
+    }
+    await this.closed;
+  }
+
+  // What streams need.
+
+  received(costBytes: number): void {
+    this.#window.receive(costBytes);
+  }
+
+  consumed(costBytes: number): void {
+    this.#window.consume(costBytes);
+    const due = this.#window.due();
+    if (due > 0 && this.#over === undefined) {
+      writeCredit(this.outbox.data, 0, due);
+      this.outbox.schedule();
+    }
+  }
+
+  assembling(stream: Stream, costBytes: number): void {
+    this.#window.assemblingBytes += costBytes;
+    if (costBytes > 0) {
+      this.#assembling.set(stream, (this.#assembling.get(stream) ?? 0) + costBytes);
+      return this.consumed(0);
+    }
+    this.#assembling.delete(stream);
+    for (const oldest of this.#assembling.keys()) return oldest.goOnAssembling();
+  }
+
+  /** Beyond the limit only the oldest unfinished message goes on, so that one of them can always be finished. */
+  mayAssemble(stream: Stream): boolean {
+    if (this.#window.assemblingBytes <= this.settings.limits.maxAssemblyBytes) return true;
+    for (const oldest of this.#assembling.keys()) return oldest === stream;
+    return true;
+  }
+
+  giveCredit(stream: Stream, bytes: number): void {
+    if (this.#over !== undefined) return;
+    writeCredit(this.outbox.data, stream.id, bytes);
+    this.outbox.schedule();
+  }
+
+  reset(stream: Stream, code: Code | undefined): void {
+    this.sender.forget(stream);
+    if (this.#over !== undefined) return;
+    writeReset(this.outbox.data, stream.id, code);
+    this.outbox.schedule();
+  }
+
+  forget(stream: Stream): void {
+    if (!this.#streams.delete(stream.id)) return;
+    this.sender.forget(stream);
+    if ((stream.id & 1) === this.#parity) this.#outgoing--;
+    if (this.#queue.size > 0) this.#startQueued();
+    this.#rest();
+  }
+
+  handlerEnded(): void {
+    this.#handlers--;
+    this.#rest();
+  }
+
+  wasHanded(position: number): boolean {
+    return this.outbox.handedBytes > position;
+  }
+
+  dequeue(call: OutgoingCall): void {
+    this.#queue.delete(call);
+  }
+
+  halfClose(call: OutgoingCall): void {
+    const writer = this.outbox.data;
+    writer.endFrame(writer.beginFrame(Kind.end, 0, call.id));
+    this.outbox.schedule();
+  }
+
+  open(outgoing: OutgoingCall, now: number): void {
+    const { call, codec } = outgoing;
+    const streaming = call.kind === "clientStream" || call.kind === "bidi";
+    const encoded = streaming ? "" : codec.encode(call.message);
+    checkSize(encoded, this.hello.maxMessageBytes, call.procedure);
+    if (call.hasMetadata) checkMetadata(call.metadata, this.hello);
+    const header = this.#header.reset();
+    const number = this.#ownProcedures.get(call.procedure);
+    if (number !== undefined) header.procedure = number;
+    else {
+      header.name = call.procedure;
+      header.procedure = this.#ownProcedures.size < MAX_PROCEDURES ? this.#ownProcedures.size : UNNUMBERED;
+      if (header.procedure !== UNNUMBERED) this.#ownProcedures.set(call.procedure, header.procedure);
+    }
+    header.kind = call.kind;
+    header.idempotent = call.idempotent;
+    if (call.deadline !== Infinity) {
+      header.timeoutMs = Math.max(1, Math.round(call.deadline - now));
+    }
+    if (codec !== this.settings.codec) header.codec = codec.name;
+    header.attempt = call.attempt;
+    header.routing = call.hashKey;
+    if (call.hasMetadata) header.metadata = call.metadata;
+    const writer = this.outbox.data;
+    outgoing.id = this.#nextStream;
+    outgoing.openedAt = this.outbox.position;
+    const frameAt = writer.beginFrame(Kind.open, 0, outgoing.id);
+    writeOpen(writer, header);
+    this.#nextStream += 2;
+    const oneway = call.kind === "oneway";
+    const whole = this.sender.endOpen(outgoing, writer, frameAt, encoded, oneway ? () => outgoing.onSent() : undefined);
+    this.settings.counters.callsSent++;
+    if (oneway && whole) return;
+    outgoing.listed = true;
+    this.#streams.set(outgoing.id, outgoing);
+    if (this.#outgoing++ === 0) this.#wake(now);
+  }
+
+  #startQueued(): void {
+    for (const outgoing of this.#queue) {
+      if (this.#outgoing >= this.hello.maxStreams || this.sender.isCrowded) return;
+      this.#queue.delete(outgoing);
+      if (this.isOpen) outgoing.start(this.settings.platform.clock.now());
+      else outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
+    }
+  }
+
+  /** The reader loop. */
+  async #read(): Promise<void> {
+    const { platform, counters } = this.settings;
+    const frames = this.#frames;
+    try {
+      // The handshake may have read further than the HELLO.
+      await this.#takeFrames();
+      while (this.#over === undefined) {
+        const count = await this.#socket.read(frames.space());
+        if (count === null) break;
+        frames.received(count);
+        counters.bytesRead += count;
+        this.heardAt = platform.clock.now();
+        this.#pingSentAt = undefined;
+        await this.#takeFrames();
+      }
+      this.#end(this.#peerGone?.reason ?? "the other side closed it");
+    } catch (error) {
+      if (this.#over !== undefined) return;
+      if (error instanceof ProtocolViolation) this.#violated(error);
+      else this.#end(`reading failed: ${messageOf(error)}`);
+    }
+  }
+
+  #takeFrames(): Promise<void> | undefined {
+    const frames = this.#frames;
+    let calls = 0;
+    while (this.#over === undefined && frames.next()) {
+      this.#onFrame(frames.kind, frames.flags, frames.stream);
+      if (frames.kind === Kind.open && ++calls === CALLS_PER_TURN) {
+        return this.settings.platform.turn().then(() => this.#takeFrames());
+      }
+    }
+    if (frames.partialBytes === 0) this.#partialSince = undefined;
+    else if (this.#partialSince === undefined) {
+      this.#partialSince = this.heardAt;
+      this.#wake(this.heardAt);
+    }
+    return undefined;
+  }
+
+  #onFrame(kind: number, flags: number, id: number): void {
+    const payload = this.#payload.reset(this.#frames.bytes, this.#frames.payloadAt, this.#frames.payloadEnd);
+    const allowed = ALLOWED_FLAGS[kind];
+    if (allowed === undefined || kind === 0) return this.#onUnknown(kind, flags);
+    if ((flags & ~(allowed | Flag.skippable)) !== 0) throw violation(`flags ${flags} on a frame of kind ${kind}`);
+    switch (kind) {
+      case Kind.open:
+        return this.#onOpen(payload, flags, id);
+      case Kind.data:
+        return this.#onData(payload, flags, id);
+      case Kind.end:
+        return this.#onEnd(payload, id);
+      case Kind.reset:
+        return this.#onReset(payload, id);
+      case Kind.credit:
+        return this.#onCredit(payload, id);
+      case Kind.ping:
+        if (id !== 0) throw violation("PING on a stream");
+        return this.#onPing(readPing(payload), flags);
+      case Kind.goAway:
+        if (id !== 0) throw violation("GOAWAY on a stream");
+        return this.#onGoAway(payload);
+      default:
+        throw violation("a second HELLO");
+    }
+  }
+
+  #onUnknown(kind: number, flags: number): void {
+    if ((flags & Flag.skippable) === 0) throw violation(`a frame of unknown kind ${kind} that may not be skipped`);
+    this.settings.counters.framesSkipped++;
+    this.#abuse.skipped(this.heardAt);
+  }
+
+  #onOpen(payload: ByteReader, flags: number, id: number): void {
+    if (id !== this.#lastPeerStream + 2) {
+      throw violation(`OPEN of stream ${id} where ${this.#lastPeerStream + 2} is next`);
+    }
+    this.#lastPeerStream = id;
+    const { limits, counters, codecs, codec } = this.settings;
+    const header = this.#header;
+    readOpen(payload, header, limits);
+    const procedure = this.#procedureOf(header);
+    const more = (flags & Flag.more) !== 0;
+    counters.callsReceived++;
+    if (this.#goneLast !== undefined || this.#handlers >= limits.maxStreams) {
+      counters.callsRefused++;
+      this.#abuse.refused(this.#handlers, this.heardAt);
+      this.received(payload.left);
+      this.consumed(payload.left);
+      if (header.kind === "oneway") counters.onewaysDropped++;
+      else {
+        writeReset(this.outbox.data, id, undefined);
+        this.outbox.schedule();
+      }
+      return;
+    }
+    const name = header.codec ?? this.hello.codecs[0];
+    const known = name === undefined ? codec : codecs.get(name);
+    const call = new IncomingCall(this, id, procedure, header, known ?? codec);
+    if (this.#handlers++ === 0) this.#wake(this.heardAt);
+    this.#streams.set(id, call);
+    if (known === undefined) {
+      call.refuse(
+        new RpcError("unimplemented", `Cannot take codec "${name}": the server has ${[...codecs.keys()].join(", ")}`, {
+          executed: "no",
+        }),
+        payload.left,
+      );
+    } else if (header.compression !== undefined) {
+      call.refuse(
+        new RpcError("unimplemented", `Cannot take compression "${header.compression}": the server has none`, {
+          executed: "no",
+        }),
+        payload.left,
+      );
+    } else if (header.problem !== undefined) {
+      call.refuse(new RpcError(header.problem.code, header.problem.message, { executed: "no" }), payload.left);
+    } else call.onOpen(payload.bytes, payload.at, payload.end, more);
+  }
+
+  #procedureOf(header: OpenHeader): string {
+    const names = this.#peerProcedures;
+    const { procedure, name } = header;
+    if (name === undefined) {
+      if (procedure >= names.length) throw violation(`procedure number ${procedure} that was never spelled`);
+      return names[procedure];
+    }
+    const kept = name.length > MAX_NAME ? "" : name;
+    if (procedure !== UNNUMBERED) {
+      if (procedure !== names.length || procedure >= MAX_PROCEDURES) {
+        throw violation(`procedure number ${procedure} where ${names.length} is next`);
+      }
+      names.push(kept);
+    }
+    return kept;
+  }
+
+  #onData(payload: ByteReader, flags: number, id: number): void {
+    const { at, end } = payload;
+    const more = (flags & Flag.more) !== 0;
+    const last = (flags & Flag.last) !== 0;
+    const cost = end - at + DATA_COST_BYTES;
+    if (more && at === end) this.#abuse.emptyFragment();
+    else this.#abuse.usefulFragment();
+    const stream = this.#streamOf(id);
+    if ((flags & Flag.head) !== 0) {
+      if (flags !== Flag.head || (id & 1) !== this.#parity) {
+        throw violation("metadata in a DATA frame that can't have any");
+      }
+      return this.#onHead(payload, stream);
+    }
+    if (stream === undefined || stream.settled) {
+      // Sent before the other side knew that the stream is over.
+      this.received(cost);
+      return this.consumed(cost);
+    }
+    if (stream instanceof IncomingCall) stream.onData(payload.bytes, at, end, cost, more, last && !more);
+    else if (last) throw violation("DATA from a responder that ends a stream");
+    else (stream as OutgoingCall).onData(payload.bytes, at, end, cost, more);
+  }
+
+  #onHead(payload: ByteReader, stream: Stream | undefined): void {
+    const metadata = readMetadata(payload, this.settings.limits);
+    payload.finish();
+    if (stream instanceof OutgoingCall && !stream.settled) stream.onHead(metadata);
+  }
+
+  #onEnd(payload: ByteReader, id: number): void {
+    const stream = this.#streamOf(id);
+    if ((id & 1) !== this.#parity) {
+      payload.finish();
+      if (stream instanceof IncomingCall) stream.onLast();
+      return;
+    }
+    readStatus(payload, this.#status, this.settings.limits);
+    if (stream instanceof OutgoingCall) stream.onEnd(this.#status, payload.bytes, payload.at, payload.end);
+    else if (payload.left > 0) {
+      this.received(payload.left);
+      this.consumed(payload.left);
+    }
+  }
+
+  #onReset(payload: ByteReader, id: number): void {
+    const code = readReset(payload);
+    const stream = this.#streamOf(id);
+    if (stream instanceof IncomingCall) {
+      if (!stream.settled) this.#abuse.reset(this.heardAt);
+      stream.onReset();
+    } else if (stream instanceof OutgoingCall) {
+      if (code === undefined) stream.onRefused("it takes no more calls on this connection");
+      else stream.onLost(`the server reset the call with ${code}`);
+    }
+  }
+
+  #onCredit(payload: ByteReader, id: number): void {
+    const bytes = readCredit(payload);
+    this.#abuse.credit(this.heardAt, this.outbox.handedBytes);
+    if (id === 0) return this.sender.credit(undefined, bytes);
+    const stream = this.#streamOf(id);
+    if (stream !== undefined) this.sender.credit(stream, bytes);
+  }
+
+  #onPing(number: number, flags: number): void {
+    if ((flags & Flag.ack) !== 0) {
+      const answered = this.#pings.get(number);
+      if (answered === undefined) return this.#abuse.skipped(this.heardAt);
+      this.#pings.delete(number);
+      return answered();
+    }
+    this.#abuse.ping(this.heardAt, this.settings.counters.callsReceived + this.settings.counters.callsSent);
+    writePing(this.outbox.data, number, true);
+    this.#control();
+  }
+
+  #onGoAway(payload: ByteReader): void {
+    const { lastStream, code, message } = readGoAway(payload);
+    if (this.#peerGone !== undefined && lastStream > this.#peerGone.lastStream) {
+      throw violation(`GOAWAY with stream ${lastStream} after one with ${this.#peerGone.lastStream}`);
+    }
+    const why = code === GoAwayCode.none
+      ? "the other side is going away"
+      : `the other side closed it (${goAwayName(code)})`;
+    this.#peerGone = { lastStream, reason: message === "" ? why : `${why}: ${message}` };
+    for (const stream of [...this.#streams.values()]) {
+      if (stream.id > lastStream && stream instanceof OutgoingCall) stream.onRefused(this.#peerGone.reason);
+    }
+    for (const queued of [...this.#queue]) {
+      this.#queue.delete(queued);
+      queued.onRefused(this.#peerGone.reason);
+    }
+    this.onGoAway?.();
+    this.#endWhenDone();
+  }
+
+  /** Told once the peer announces that it goes away. */
+  onGoAway: (() => void) | undefined = undefined;
+
+  /** The stream of a frame, `undefined` when it is over. @throws {ProtocolViolation} when it never was */
+  #streamOf(id: number): Stream | undefined {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) {
+      const last = (id & 1) === this.#parity ? this.#nextStream - 2 : this.#lastPeerStream;
+      if (id === 0 || id > last) throw violation(`a frame on stream ${id}, which is not open`);
+    }
+    return stream;
+  }
+
+  #violated(error: ProtocolViolation): void {
+    const { counters, logger } = this.settings;
+    counters.violations++;
+    logger.warn(`Closed the connection with ${this.peer.endpoint}: ${error.message}`);
+    writeGoAway(this.outbox.data, {
+      lastStream: Math.max(0, this.#lastPeerStream),
+      code: error.goAwayCode,
+      message: error.message,
+    });
+    this.outbox.schedule();
+    void Promise.race([this.outbox.flushed(), this.#shortWhile()]).then(() => this.#end(error.message));
+  }
+
+  /** Settles everything. Nothing happens on the connection afterwards. */
+  #end(reason: string): void {
+    if (this.#over !== undefined) return;
+    this.#over = reason;
+    const { timers, counters, logger } = this.settings;
+    timers.remove(this.#watch);
+    counters.connectionsClosed++;
+    counters.callsLost += this.#streams.size;
+    logger.debug(`The connection with ${this.peer.endpoint} is over: ${reason}`);
+    for (const queued of [...this.#queue]) queued.onRefused(reason);
+    this.#queue.clear();
+    for (const stream of [...this.#streams.values()]) stream.onLost(reason);
+    this.sender.close();
+    this.outbox.close();
+    for (const wake of this.#pings.values()) wake();
+    this.#pings.clear();
+    this.#socket.close();
+    this.#resolveClosed();
+  }
+
+  /** Ends it in good order once one side goes away and nothing is left to do. */
+  #endWhenDone(): void {
+    if (this.#over !== undefined || this.#streams.size > 0 || this.#handlers > 0) return;
+    if (this.#goneLast === undefined && (this.#peerGone === undefined || this.#peerGone.lastStream === MAX_STREAM_ID)) {
+      return;
+    }
+    void this.outbox.flushed().then(() => {
+      if (this.#streams.size === 0 && this.#handlers === 0) this.#end(this.#peerGone?.reason ?? "it is going away");
+    });
+  }
+
+  /** Something ended: perhaps there is nothing left. */
+  #rest(): void {
+    if (this.#streams.size > 0 || this.#handlers > 0) return;
+    this.#idleSince = this.heardAt;
+    if (this.#goneLast !== undefined || this.#peerGone !== undefined) this.#endWhenDone();
+  }
+
+  /** A frame that costs the peer nothing and waits for it to read. */
+  #control(): void {
+    if (++this.outbox.controlFrames > MAX_CONTROL_FRAMES) {
+      throw new ProtocolViolation(
+        GoAwayCode.calm,
+        `Cannot answer: ${MAX_CONTROL_FRAMES} answers wait, and the other side does not read`,
+      );
+    }
+    this.outbox.schedule();
+  }
+
+  #sendPing(now: number): number {
+    const number = ++this.#pingNumber;
+    this.#pingSentAt ??= now;
+    this.settings.counters.pingsSent++;
+    writePing(this.outbox.data, number, false);
+    this.outbox.schedule();
+    return number;
+  }
+
+  get #isBusy(): boolean {
+    return this.#streams.size > 0 || this.#handlers > 0 || !this.outbox.isEmpty || this.#pingSentAt !== undefined ||
+      this.#partialSince !== undefined;
+  }
+
+  /** There is something to watch from now on. */
+  #wake(now: number): void {
+    if (this.#watch.dueAt <= now + 2 * WATCH_MS) return;
+    // The first call after a silence asks at once whether the other side is still there.
+    if (now - this.heardAt > this.#keepaliveMs && this.#pingSentAt === undefined) this.#sendKeepalive(now);
+    this.settings.timers.add(this.#watch, now + WATCH_MS);
+  }
+
+  get #keepaliveMs(): number {
+    const dictated = this.hello.role === "server" ? this.hello.keepaliveMs : 0;
+    return dictated > 0 ? dictated : this.settings.limits.keepaliveMs;
+  }
+
+  #sendKeepalive(now: number): void {
+    this.#pings.set(this.#sendPing(now), () => {});
+  }
+
+  /** Looks after time-outs: the peer's silence, writes and frames without progress, streams without credit, idleness. */
+  #look(): void {
+    if (this.#over !== undefined) return;
+    const { limits, timers, platform, counters } = this.settings;
+    const now = platform.clock.now();
+    const late = this.#lateness(now);
+    if (late !== undefined) {
+      counters.timeouts++;
+      return this.#end(late);
+    }
+    for (const stream of this.sender.stalledSince(now - limits.streamStallMs)) (stream as Stream).onStalled();
+    if (this.#over !== undefined) return;
+    const silent = now - this.heardAt;
+    const busy = this.#isBusy;
+    const interval = busy ? this.#keepaliveMs : limits.idleKeepaliveMs;
+    if (silent >= interval && this.#pingSentAt === undefined) this.#sendKeepalive(now);
+    if (!busy) {
+      this.outbox.shrink();
+      if (this.#parity === 1 && now - this.#idleSince >= limits.idleMs) return this.goAway("it was idle");
+    }
+    timers.add(this.#watch, this.#isBusy ? now + WATCH_MS : now + Math.max(WATCH_MS, interval - silent));
+  }
+
+  #lateness(now: number): string | undefined {
+    const { limits } = this.settings;
+    const { outbox } = this;
+    const pingTimeoutMs = this.hello.role === "server" && this.hello.pingTimeoutMs > 0
+      ? this.hello.pingTimeoutMs
+      : limits.pingTimeoutMs;
+    if (this.#pingSentAt !== undefined && now - this.#pingSentAt >= pingTimeoutMs) {
+      return `no answer to a ping in ${pingTimeoutMs} ms (limits.pingTimeoutMs)`;
+    }
+    if (!outbox.writing || outbox.progress !== this.#progressSeen) {
+      this.#progressSeen = outbox.progress;
+      this.#progressAt = now;
+    } else if (now - this.#progressAt >= limits.writeStallMs) {
+      return `the other side read nothing for ${limits.writeStallMs} ms (limits.writeStallMs)`;
+    }
+    if (this.#partialSince !== undefined) {
+      const allowed = limits.frameStallMs + this.#frames.partialBytes / (64 * 1024) * 1_000;
+      if (now - this.#partialSince >= allowed) {
+        return `a frame took over ${Math.round(allowed)} ms to arrive (limits.frameStallMs)`;
+      }
+    }
+    if (this.sender.waitingBytes + outbox.data.length > limits.maxSendBufferBytes + limits.maxMessageBytes) {
+      return `over ${limits.maxSendBufferBytes} bytes wait to be sent (limits.maxSendBufferBytes)`;
+    }
+    return undefined;
+  }
+
+  #shortWhile(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.settings.platform.clock.timer(200, resolve);
+      void this.closed.then(() => timer[Symbol.dispose]());
+    });
+  }
+}
+
+class Watch extends TimerEntry {
+  readonly #look: () => void;
+
+  constructor(look: () => void) {
+    super();
+    this.#look = look;
+  }
+
+  override onDue(): void {
+    this.#look();
+  }
+}
+
+function violation(what: string): ProtocolViolation {
+  return new ProtocolViolation(GoAwayCode.protocol, `Cannot go on: the other side sent ${what}`);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,409 @@
+/**
+ * A call that the other side makes, from its OPEN to the end of its handler.
+ *
+ * Two things end at different times: the stream, when END was sent or RESET came; and the handler, which may go on after
+ * a RESET. The call's place stays taken until its handler has ended.
+ */
+import { Call, type Context, type Peer, Reply } from "../core/call.ts";
+import type { Codec } from "../core/codec.ts";
+import { type Executed, RpcError } from "../core/error.ts";
+import { Metadata } from "../core/metadata.ts";
+import { Flag, Kind } from "../protocol/frame.ts";
+import { checkMetadata, writeMetadata } from "../protocol/metadata_block.ts";
+import type { OpenHeader } from "../protocol/open.ts";
+import { clipText, Status } from "../protocol/status.ts";
+import { Inbox } from "./inbox.ts";
+import { checkSize } from "./outgoing_call.ts";
+import { Stream, type StreamHost } from "./stream.ts";
+
+/** What a call needs of the connection beyond what every stream does. */
+export interface AnswerHost extends StreamHost {
+  /** Who is on the other side. */
+  readonly peer: Peer;
+  /** Takes note that a handler has ended, and its place is free. */
+  handlerEnded(): void;
+}
+
+const status = new Status();
+
+/** A call that the other side makes, and what its handler sees of it. */
+export class IncomingCall extends Stream implements Context {
+  readonly procedure: string;
+  /** Whether its handler has begun to run. The router sets it. */
+  started = false;
+  readonly #owner: AnswerHost;
+  readonly #kind: Call["kind"];
+  readonly #idempotent: boolean;
+  readonly #codec: Codec;
+  readonly #deadline: number;
+  #metadata: Metadata | undefined;
+  #responseMetadata: Metadata | undefined;
+  #trailers: Metadata | undefined;
+  #abort: AbortController | undefined;
+  #reason: RpcError | undefined;
+  #requests: Inbox | undefined;
+  #handler: "waiting" | "running" | "ended" = "waiting";
+  #headSent = false;
+  /** Whether END is on its way; a long reply may still wait for credit. */
+  #ended = false;
+
+  constructor(host: AnswerHost, id: number, procedure: string, header: OpenHeader, codec: Codec) {
+    super(host);
+    this.id = id;
+    this.#owner = host;
+    this.procedure = procedure;
+    this.#kind = header.kind;
+    this.#idempotent = header.idempotent;
+    this.#codec = codec;
+    this.#metadata = header.metadata;
+    this.#deadline = header.timeoutMs < 0 ? Infinity : host.heardAt + header.timeoutMs;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#reason !== undefined) this.#abort.abort(this.#reason);
+    }
+    return this.#abort.signal;
+  }
+
+  get metadata(): Metadata {
+    return this.#metadata ??= new Metadata();
+  }
+
+  get responseMetadata(): Metadata {
+    return this.#responseMetadata ??= new Metadata();
+  }
+
+  get trailers(): Metadata {
+    return this.#trailers ??= new Metadata();
+  }
+
+  get peer(): Peer {
+    return this.#owner.peer;
+  }
+
+  remainingMs(): number {
+    return Math.max(0, this.#deadline - this.host.settings.platform.clock.now());
+  }
+
+  /** Takes the message of its OPEN, and runs it when that is all it waits for. */
+  onOpen(bytes: Uint8Array, at: number, end: number, more: boolean): void {
+    if (this.#deadline !== Infinity) {
+      if (this.#deadline <= this.host.heardAt) {
+        this.host.settings.counters.callsExpired++;
+        this.#discard(end - at);
+        return this.#end(
+          new RpcError("deadline_exceeded", "The deadline had passed when the call arrived", { executed: "no" }),
+        );
+      }
+      this.host.settings.timers.add(this, this.#deadline);
+    }
+    if (this.#kind === "clientStream" || this.#kind === "bidi") {
+      this.#discard(end - at);
+      this.#requests = new Inbox((costBytes) => this.consumed(costBytes), () => {});
+      this.#run(undefined, this.#requests);
+    } else this.#onPiece(bytes, at, end, end - at, more);
+  }
+
+  /** Ends it unrun; what it brought is paid back. */
+  refuse(error: RpcError, messageBytes: number): void {
+    this.#discard(messageBytes);
+    this.#end(error);
+  }
+
+  /** A request message, or a piece of one. */
+  onData(bytes: Uint8Array, at: number, end: number, costBytes: number, more: boolean, last: boolean): void {
+    this.#onPiece(bytes, at, end, costBytes, more);
+    if (last) this.onLast();
+  }
+
+  /** No more requests follow. */
+  onLast(): void {
+    this.#requests?.end();
+  }
+
+  /** The caller takes it back. */
+  onReset(): void {
+    this.host.settings.counters.callsCancelled++;
+    this.#leave(new RpcError("cancelled", "The caller cancelled the call"));
+  }
+
+  override onLost(reason: string): void {
+    this.#leave(new RpcError("cancelled", `Lost the connection to the caller: ${reason}`));
+  }
+
+  override onDue(): void {
+    const error = new RpcError("deadline_exceeded", "The deadline passed before the handler ended", {
+      executed: this.started ? "maybe" : "no",
+    });
+    this.#abortWith(error);
+    this.#requests?.drop(error);
+    this.#end(error);
+  }
+
+  override onStalled(): void {
+    const error = new RpcError(
+      "unavailable",
+      `The caller gave no credit for ${this.host.settings.limits.streamStallMs} ms (limits.streamStallMs)`,
+    );
+    if (this.settled) {
+      this.host.reset(this, "unavailable");
+      return this.#leave(error);
+    }
+    this.#abortWith(error);
+    this.#requests?.drop(error);
+    this.#end(error);
+  }
+
+  #onPiece(bytes: Uint8Array, at: number, end: number, costBytes: number, more: boolean): void {
+    const message = this.takePiece(bytes, at, end, costBytes, more);
+    if (message === undefined) return;
+    const cost = this.messageCost;
+    if (message === "tooLarge") {
+      this.host.consumed(cost);
+      const max = this.host.settings.limits.maxMessageBytes;
+      return this.#failRequest(
+        new RpcError(
+          "resource_exhausted",
+          `Cannot take a message of over ${max} bytes (the server's limits.maxMessageBytes)`,
+          {
+            executed: this.started ? "yes" : "no",
+          },
+        ),
+      );
+    }
+    let value;
+    try {
+      value = this.#codec.decode(message);
+    } catch (error) {
+      this.host.consumed(cost);
+      return this.#failRequest(
+        new RpcError("invalid_argument", `Cannot decode the request as ${this.#codec.name}: ${messageOf(error)}`, {
+          executed: this.started ? "yes" : "no",
+        }),
+      );
+    }
+    if (this.#requests !== undefined) return this.#requests.push(value, cost);
+    this.host.consumed(cost);
+    if (this.#handler === "waiting") this.#run(value, undefined);
+  }
+
+  /** Ends the call because of what the caller sent. */
+  #failRequest(error: RpcError): void {
+    this.#abortWith(error);
+    this.#requests?.drop(error);
+    this.#end(error);
+  }
+
+  #run(message: unknown, messages: AsyncIterable<unknown> | undefined): void {
+    const { respond } = this.host.settings;
+    this.#handler = "running";
+    const call = new Call({
+      procedure: this.procedure,
+      kind: this.#kind,
+      idempotent: this.#idempotent,
+      message,
+      messages,
+      metadata: this.#metadata,
+      deadline: this.#deadline,
+      codec: this.#codec,
+      context: this,
+    });
+    let reply;
+    try {
+      if (respond === undefined) throw new RpcError("unimplemented", "This side answers no calls", { executed: "no" });
+      reply = respond(call);
+    } catch (error) {
+      return this.#failed(error);
+    }
+    if (reply instanceof Reply) this.#answer(reply);
+    else reply.then((reply) => this.#answer(reply), (error) => this.#failed(error));
+  }
+
+  #answer(reply: Reply): void {
+    if (reply.messages !== undefined) void this.#sendReplies(reply, reply.messages);
+    else if (this.host.sender.isCrowded && !this.settled) void this.host.sender.room().then(() => this.#answer(reply));
+    else {
+      this.#end(undefined, reply);
+      this.#handlerEnded();
+    }
+  }
+
+  async #sendReplies(reply: Reply, messages: AsyncIterable<unknown>): Promise<void> {
+    let iterator: AsyncIterator<unknown> | undefined;
+    try {
+      iterator = messages[Symbol.asyncIterator]();
+      for (;;) {
+        const { done, value } = await iterator.next();
+        if (done) {
+          this.#end(undefined, reply);
+          break;
+        }
+        if (!this.settled) {
+          const sent = this.#sendReply(reply, value);
+          if (sent !== undefined) await sent;
+        }
+        if (this.settled) {
+          await iterator.return?.();
+          break;
+        }
+      }
+      this.#handlerEnded();
+    } catch (error) {
+      this.#failed(error, reply);
+      // When it was the encoder that failed, the generator is still waiting at its yield.
+      await Promise.resolve(iterator?.return?.()).catch(() => {});
+    }
+  }
+
+  #sendReply(reply: Reply, value: unknown): Promise<void> | undefined {
+    const encoded = this.#codec.encode(value);
+    checkSize(encoded, this.host.hello.maxMessageBytes, this.procedure);
+    if (!this.#headSent) this.#sendHead(reply);
+    return this.host.sender.sendData(this, encoded, 0);
+  }
+
+  /** Sends the metadata that goes before the first message, if there is any. */
+  #sendHead(reply: Reply): void {
+    this.#headSent = true;
+    const metadata = merged(this.#responseMetadata, reply.hasMetadata ? reply.metadata : undefined);
+    if (metadata === undefined) return;
+    checkMetadata(metadata, this.host.hello);
+    const writer = this.host.outbox.data;
+    const at = writer.beginFrame(Kind.data, Flag.head, this.id);
+    writeMetadata(writer, metadata);
+    writer.endFrame(at);
+    this.host.outbox.schedule();
+  }
+
+  /** The handler, or something around it, threw. */
+  #failed(thrown: unknown, reply?: Reply): void {
+    this.#end(this.#toError(thrown), reply);
+    this.#handlerEnded();
+  }
+
+  #toError(thrown: unknown): RpcError {
+    // An error that a nested call ended with says whether *that* ran; this one did as soon as its handler was entered.
+    const executed: Executed | undefined = this.started ? "yes" : undefined;
+    if (thrown instanceof RpcError) {
+      return executed === undefined || thrown.executed === executed
+        ? thrown
+        : new RpcError(thrown.code, thrown.message, {
+          executed,
+          details: thrown.details,
+          metadata: thrown.metadata,
+          retryAfterMs: thrown.retryAfterMs,
+        });
+    }
+    if (!this.settled) {
+      this.host.settings.logger.error(`The handler of "${this.procedure}" failed`, thrown);
+    }
+    return new RpcError("internal", "The handler failed", { executed: executed ?? "maybe" });
+  }
+
+  /** Sends END, unless the stream is over. */
+  #end(error: RpcError | undefined, reply?: Reply): void {
+    if (this.settled) return;
+    if (this.#kind === "oneway") {
+      this.#ended = true;
+      return this.#settle();
+    }
+    try {
+      this.#writeEnd(error, reply);
+    } catch (failure) {
+      const why = failure instanceof RpcError
+        ? new RpcError(failure.code, failure.message, { executed: "yes" })
+        : new RpcError("internal", `Cannot encode the reply as ${this.#codec.name}`, { executed: "yes" });
+      if (!(failure instanceof RpcError)) {
+        this.host.settings.logger.error(
+          `Cannot encode the reply of "${this.procedure}" as ${this.#codec.name}`,
+          failure,
+        );
+      }
+      this.#trailers = this.#responseMetadata = undefined;
+      this.#writeEnd(why, undefined);
+    }
+    this.#settle();
+  }
+
+  #writeEnd(error: RpcError | undefined, reply: Reply | undefined): void {
+    const { sender, hello } = this.host;
+    let encoded: Uint8Array | string = "";
+    status.reset();
+    if (!this.#headSent) {
+      status.metadata = merged(this.#responseMetadata, reply?.hasMetadata ? reply.metadata : undefined);
+    }
+    status.trailers = merged(this.#trailers, error?.metadata ?? (reply?.hasTrailers ? reply.trailers : undefined));
+    if (error !== undefined) {
+      status.code = error.code;
+      status.message = clipText(error.message);
+      status.executed = error.executed;
+      status.retryAfterMs = error.retryAfterMs;
+      if (error.details !== undefined) status.details = toBytes(this.#codec.encode(error.details));
+    } else if (reply !== undefined && reply.messages === undefined) {
+      encoded = this.#codec.encode(reply.message);
+      checkSize(encoded, hello.maxMessageBytes, this.procedure);
+    }
+    if (status.metadata !== undefined) checkMetadata(status.metadata, hello);
+    if (status.trailers !== undefined) checkMetadata(status.trailers, hello);
+    // What waits is a message that was cut short: END says so, and nothing can come between.
+    sender.forget(this);
+    this.#ended = sender.sendEnd(this, encoded, status, () => this.host.forget(this));
+  }
+
+  /** The stream is over without END. */
+  #leave(error: RpcError): void {
+    this.#ended = true;
+    this.host.sender.forget(this);
+    this.host.forget(this);
+    if (this.settled) return;
+    this.#settle();
+    this.#abortWith(error);
+    this.#requests?.drop(error);
+    if (this.#handler === "waiting") this.#handlerEnded();
+  }
+
+  #abortWith(error: RpcError): void {
+    this.#reason ??= error;
+    this.#abort?.abort(error);
+  }
+
+  #settle(): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.host.settings.timers.remove(this);
+    this.discardPieces();
+    if (this.#requests !== undefined && this.#reason === undefined) this.#requests.drop();
+    if (this.#ended) this.host.forget(this);
+    if (this.#handler === "waiting") this.#handlerEnded();
+  }
+
+  #handlerEnded(): void {
+    if (this.#handler === "ended") return;
+    this.#handler = "ended";
+    this.#owner.handlerEnded();
+  }
+
+  #discard(bytes: number): void {
+    if (bytes === 0) return;
+    this.host.received(bytes);
+    this.host.consumed(bytes);
+  }
+}
+
+function merged(first: Metadata | undefined, second: Metadata | undefined): Metadata | undefined {
+  if (first === undefined || first.size === 0) return second !== undefined && second.size > 0 ? second : undefined;
+  if (second === undefined || second === first) return first;
+  const both = new Metadata(first);
+  both.absorb(second);
+  return both;
+}
+
+function toBytes(encoded: Uint8Array | string): Uint8Array {
+  return typeof encoded === "string" ? new TextEncoder().encode(encoded) : encoded.slice();
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

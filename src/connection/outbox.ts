@@ -1,0 +1,135 @@
+/**
+ * What waits to be written to one socket.
+ *
+ * Frames are written into one buffer; whatever a turn of the event loop puts there leaves in one write. While a write is
+ * under way the next buffer fills. Messages that do not fit wait outside, as fragments in the order of `refill`.
+ *
+ * Invariants: at most one write is under way; a frame is complete before anything is awaited; nothing is written after
+ * `close`.
+ */
+import { ByteWriter } from "../protocol/byte_writer.ts";
+import type { ByteConnection } from "../transport/byte_connection.ts";
+import type { Counters } from "./counters.ts";
+
+/** Up to here a buffer takes message bytes. Larger writes gain little. */
+const FULL_BYTES = 256 * 1024;
+/** What a buffer keeps when it has nothing to do. */
+const KEPT_BYTES = 64 * 1024;
+const FIRST_BYTES = 1024;
+
+/** Where the frames of one connection leave. */
+export class Outbox {
+  /** The buffer that fills: frames are written into it, then `schedule` is called. */
+  data: ByteWriter = new ByteWriter(FIRST_BYTES);
+  /** Bytes that were handed to the socket, of all that ever went through `data`. */
+  handedBytes = 0;
+  /** Frames that cost no credit and were queued since the last write began. */
+  controlFrames = 0;
+  /** Whether a write is under way. */
+  writing = false;
+  /** How many writes were finished: a watchdog sees from it whether there is progress. */
+  progress = 0;
+  readonly #conn: ByteConnection;
+  readonly #counters: Counters;
+  readonly #refill: () => void;
+  readonly #failed: (cause: unknown) => void;
+  #spare: ByteWriter = new ByteWriter(FIRST_BYTES);
+  #scheduled = false;
+  #closed = false;
+  #idle: (() => void)[] = [];
+  readonly #run = () => void this.#drain();
+
+  /** @param refill puts waiting fragments into `data`; @param failed is told once when writing fails */
+  constructor(conn: ByteConnection, counters: Counters, refill: () => void, failed: (cause: unknown) => void) {
+    this.#conn = conn;
+    this.#counters = counters;
+    this.#refill = refill;
+    this.#failed = failed;
+  }
+
+  /** Where the next byte of `data` stands among all that ever went through. */
+  get position(): number {
+    return this.handedBytes + this.data.length;
+  }
+
+  /** Whether `data` takes message bytes. */
+  get hasRoom(): boolean {
+    return this.data.length < FULL_BYTES;
+  }
+
+  /** Whether everything was written. */
+  get isEmpty(): boolean {
+    return !this.writing && this.data.length === 0;
+  }
+
+  /** Makes sure that what is in `data` leaves at the end of this turn, or after the write that is under way. */
+  schedule(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    if (!this.writing) queueMicrotask(this.#run);
+  }
+
+  /** Resolves when everything was written, or nothing more will be. */
+  flushed(): Promise<void> {
+    if (this.#closed || (this.isEmpty && !this.#scheduled)) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Writes no more. */
+  close(): void {
+    this.#closed = true;
+    this.data.length = 0;
+    this.#wakeIdle();
+  }
+
+  async #drain(): Promise<void> {
+    this.writing = true;
+    try {
+      while (!this.#closed) {
+        this.#scheduled = false;
+        this.#refill();
+        const full = this.data;
+        if (full.length === 0) break;
+        this.data = this.#spare;
+        this.#spare = full;
+        this.handedBytes += full.length;
+        this.controlFrames = 0;
+        await this.#write(full.view());
+        full.length = 0;
+        if (full.bytes.length > FULL_BYTES * 2) full.bytes = new Uint8Array(KEPT_BYTES);
+      }
+      this.writing = false;
+      this.#scheduled = false;
+      if (!this.#closed) this.#wakeIdle();
+    } catch (cause) {
+      this.writing = false;
+      if (!this.#closed) this.#failed(cause);
+    }
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    let done = await this.#conn.write(bytes);
+    this.progress++;
+    this.#counters.writes++;
+    while (done < bytes.length) {
+      done += await this.#conn.write(bytes.subarray(done));
+      this.progress++;
+      this.#counters.writes++;
+    }
+    this.#counters.bytesWritten += bytes.length;
+  }
+
+  /** Gives memory back when nothing waits. */
+  shrink(): void {
+    if (!this.isEmpty) return;
+    if (this.data.bytes.length > FIRST_BYTES) this.data = new ByteWriter(FIRST_BYTES);
+    if (this.#spare.bytes.length > FIRST_BYTES) this.#spare = new ByteWriter(FIRST_BYTES);
+  }
+
+  #wakeIdle(): void {
+    const idle = this.#idle;
+    if (idle.length === 0) return;
+    this.#idle = [];
+    for (const wake of idle) wake();
+  }
+}

@@ -1,0 +1,368 @@
+/**
+ * A call that this side makes, from its OPEN to its END.
+ *
+ * States: queued (no id yet) → open → settled. It is settled once: by END, RESET, its deadline, its signal, its reader, or
+ * the loss of the connection.
+ */
+import { type Call, Reply } from "../core/call.ts";
+import type { Codec } from "../core/codec.ts";
+import type { Code } from "../core/code.ts";
+import { type Executed, RpcError } from "../core/error.ts";
+import { Metadata } from "../core/metadata.ts";
+import type { MetadataProblem } from "../protocol/metadata_block.ts";
+import type { Status } from "../protocol/status.ts";
+import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
+import { Inbox } from "./inbox.ts";
+import { Stream, type StreamHost } from "./stream.ts";
+
+/** What a call needs of the connection beyond what every stream does. */
+export interface CallHost extends StreamHost {
+  /** Writes the OPEN of a call and gives it its number. @throws what the codec or a limit throws */
+  open(call: OutgoingCall, now: number): void;
+  /** Says that no more requests follow. */
+  halfClose(call: OutgoingCall): void;
+  /** Makes room for a call that waits. */
+  dequeue(call: OutgoingCall): void;
+  /** Whether the byte at a position of the outbox was handed to the socket. */
+  wasHanded(position: number): boolean;
+}
+
+/** A call that this side makes. */
+export class OutgoingCall extends Stream {
+  /** What is called. */
+  readonly call: Call;
+  /** How its messages are encoded. */
+  readonly codec: Codec;
+  /** Where its OPEN begins in the outbox. */
+  openedAt = 0;
+  /** Whether the connection has it in its table. A one-way call is there only while part of it waits to be sent. */
+  listed = false;
+  readonly #owner: CallHost;
+  readonly #resolve: (reply: Reply) => void;
+  readonly #reject: (error: RpcError) => void;
+  #inbox: Inbox | undefined;
+  #requests: AsyncIterator<unknown> | undefined;
+  #trailers: Metadata | undefined;
+  #metadata: Metadata | undefined;
+  #answered = false;
+
+  constructor(host: CallHost, call: Call, resolve: (reply: Reply) => void, reject: (error: RpcError) => void) {
+    super(host);
+    this.#owner = host;
+    this.call = call;
+    this.codec = call.codec ?? host.settings.codec;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** Sets its deadline and listens to its signal. False when it is over before it began. */
+  arm(now: number): boolean {
+    const { deadline, signal } = this.call;
+    if (signal?.aborted) {
+      this.#settle(cancelled(signal.reason, "no"));
+      return false;
+    }
+    if (deadline <= now) {
+      this.#settle(
+        new RpcError("deadline_exceeded", `Cannot call "${this.call.procedure}": its deadline has passed`, {
+          executed: "no",
+        }),
+      );
+      return false;
+    }
+    signal?.addEventListener("abort", this);
+    if (deadline !== Infinity) this.host.settings.timers.add(this, deadline);
+    return true;
+  }
+
+  /** Sends the OPEN, and what follows it. */
+  start(now: number): void {
+    try {
+      this.#owner.open(this, now);
+    } catch (error) {
+      this.#settle(
+        error instanceof RpcError ? error : new RpcError(
+          "invalid_argument",
+          `Cannot encode the request of "${this.call.procedure}" as ${this.codec.name}: ${messageOf(error)}`,
+          { executed: "no", cause: error },
+        ),
+      );
+      return;
+    }
+    const { kind, messages } = this.call;
+    if (kind === "oneway") {
+      if (!this.listed) this.onSent();
+    } else if (messages !== undefined && (kind === "clientStream" || kind === "bidi")) {
+      this.call.requestsTaken = true;
+      this.#requests = messages[Symbol.asyncIterator]();
+      this.#sendRequests(this.#requests);
+    }
+  }
+
+  /** All of a one-way call is on its way. */
+  onSent(): void {
+    this.#settle(undefined, new Reply({}));
+  }
+
+  /** The call's signal aborted. */
+  handleEvent(): void {
+    this.#cut("cancelled", cancelled(this.call.signal?.reason, this.#executed));
+  }
+
+  override onDue(): void {
+    this.#cut(
+      "deadline_exceeded",
+      new RpcError("deadline_exceeded", `"${this.call.procedure}" did not end before its deadline`, {
+        executed: this.#executed,
+      }),
+    );
+  }
+
+  override onLost(reason: string): void {
+    this.#settle(
+      new RpcError("unavailable", `Lost the connection to ${this.call.endpoint ?? "the server"}: ${reason}`, {
+        executed: this.#executed,
+      }),
+    );
+  }
+
+  /** The peer will not run it: it may go elsewhere. */
+  onRefused(reason: string): void {
+    this.#settle(
+      new RpcError("unavailable", `The server refused "${this.call.procedure}": ${reason}`, { executed: "no" }),
+    );
+  }
+
+  /** The server's places are taken, and too many calls wait already. */
+  onQueueFull(maxQueuedCalls: number): void {
+    this.#settle(
+      new RpcError(
+        "resource_exhausted",
+        `Cannot queue "${this.call.procedure}": ${maxQueuedCalls} calls wait (the client's limits.maxQueuedCalls)`,
+        {
+          executed: "no",
+        },
+      ),
+    );
+  }
+
+  override onStalled(): void {
+    this.#cut(
+      "cancelled",
+      new RpcError(
+        "unavailable",
+        `"${this.call.procedure}" got no credit to send for ${this.host.settings.limits.streamStallMs} ms (limits.streamStallMs)`,
+        {
+          executed: "maybe",
+        },
+      ),
+    );
+  }
+
+  /** The responder's metadata came before its first message. */
+  onHead(metadata: Metadata | MetadataProblem): void {
+    if (this.#metadata !== undefined || this.#answered) {
+      throw new ProtocolViolation(
+        GoAwayCode.protocol,
+        `Cannot go on: the other side sent metadata twice on stream ${this.id}`,
+      );
+    }
+    if (metadata instanceof Metadata) this.#metadata = metadata;
+    else this.#cut("internal", this.#problem(metadata));
+  }
+
+  #problem({ code, message }: MetadataProblem): RpcError {
+    return new RpcError(code === "invalid_argument" ? "internal" : code, message, { executed: "yes" });
+  }
+
+  /** A reply message, or a piece of one. */
+  onData(bytes: Uint8Array, at: number, end: number, costBytes: number, more: boolean): void {
+    const message = this.takePiece(bytes, at, end, costBytes, more);
+    if (message === undefined) return;
+    if (message === "tooLarge") return this.#tooLarge();
+    if (this.call.kind === "unary" || this.call.kind === "clientStream") {
+      this.host.consumed(this.messageCost);
+      return this.#cut(
+        "internal",
+        new RpcError("internal", `"${this.call.procedure}" answered with a stream, not with one message`),
+      );
+    }
+    const cost = this.messageCost;
+    let value;
+    try {
+      value = this.codec.decode(message);
+    } catch (error) {
+      this.host.consumed(cost);
+      return this.#cut("internal", this.#undecodable(error));
+    }
+    this.#answer().push(value, cost);
+  }
+
+  /** The end, with the reply's last piece for kinds that get one. */
+  onEnd(status: Status, bytes: Uint8Array, at: number, end: number): void {
+    if (status.problem !== undefined) return this.#settle(this.#problem(status.problem));
+    this.#metadata ??= status.metadata;
+    if (status.code !== undefined) return this.#settle(this.#failure(status, status.code));
+    const single = this.call.kind === "unary" || this.call.kind === "clientStream";
+    if (!single) {
+      this.host.received(end - at);
+      this.host.consumed(end - at);
+      const inbox = this.#answer();
+      this.#absorbTrailers(status.trailers);
+      inbox.end();
+      return this.#settle(undefined);
+    }
+    const message = this.takePiece(bytes, at, end, end - at, false);
+    if (message === "tooLarge") return this.#tooLarge();
+    const cost = this.messageCost;
+    let value;
+    try {
+      value = this.codec.decode(message!);
+    } catch (error) {
+      this.host.consumed(cost);
+      return this.#settle(this.#undecodable(error));
+    }
+    this.host.consumed(cost);
+    this.#settle(undefined, new Reply({ message: value, metadata: this.#metadata, trailers: status.trailers }));
+  }
+
+  get #executed(): Executed {
+    return this.id === 0 || !this.#owner.wasHanded(this.openedAt) ? "no" : "maybe";
+  }
+
+  /** Hands out the reply of a stream, once. */
+  #answer(): Inbox {
+    this.#inbox ??= new Inbox((costBytes) => this.consumed(costBytes), () => this.#cut("cancelled", undefined));
+    if (!this.#answered) {
+      this.#answered = true;
+      this.#trailers = new Metadata();
+      this.#resolve(new Reply({ messages: this.#inbox, metadata: this.#metadata, trailers: this.#trailers }));
+    }
+    return this.#inbox;
+  }
+
+  #absorbTrailers(trailers: Metadata | undefined): void {
+    if (trailers === undefined || this.#trailers === undefined) return;
+    this.#trailers.absorb(trailers);
+  }
+
+  async #sendRequests(requests: AsyncIterator<unknown>): Promise<void> {
+    try {
+      for (;;) {
+        const { done, value } = await requests.next();
+        if (this.settled) return;
+        if (done) return this.#owner.halfClose(this);
+        const sent = this.#sendRequest(value);
+        if (sent !== undefined) await sent;
+        if (this.settled) return;
+      }
+    } catch (error) {
+      if (this.settled) return;
+      this.#cut(
+        "cancelled",
+        error instanceof RpcError ? error : new RpcError(
+          "cancelled",
+          `Cannot go on with "${this.call.procedure}": its requests failed: ${messageOf(error)}`,
+          { executed: this.#executed, cause: error },
+        ),
+      );
+    }
+  }
+
+  #sendRequest(value: unknown): Promise<void> | undefined {
+    const encoded = this.codec.encode(value);
+    checkSize(encoded, this.host.hello.maxMessageBytes, this.call.procedure);
+    return this.host.sender.sendData(this, encoded, 0);
+  }
+
+  #failure(status: Status, code: Code): RpcError {
+    let details: unknown;
+    if (status.details !== undefined) {
+      try {
+        details = this.codec.decode(status.details);
+      } catch {
+        details = undefined; // the failure itself matters more than its details
+      }
+    }
+    this.#absorbTrailers(status.trailers);
+    return new RpcError(code, status.message, {
+      executed: status.executed,
+      details,
+      metadata: status.trailers,
+      retryAfterMs: status.retryAfterMs,
+    });
+  }
+
+  #undecodable(error: unknown): RpcError {
+    return new RpcError(
+      "internal",
+      `Cannot decode a reply of "${this.call.procedure}" as ${this.codec.name}: ${messageOf(error)}`,
+      { executed: "yes", cause: error },
+    );
+  }
+
+  #tooLarge(): void {
+    const max = this.host.settings.limits.maxMessageBytes;
+    this.host.consumed(this.messageCost);
+    this.#cut(
+      "resource_exhausted",
+      new RpcError(
+        "resource_exhausted",
+        `Cannot take a reply of "${this.call.procedure}" of over ${max} bytes (the client's limits.maxMessageBytes)`,
+        {
+          executed: "yes",
+        },
+      ),
+    );
+  }
+
+  /** Ends it from this side. */
+  #cut(code: Code, error: RpcError | undefined): void {
+    if (this.settled) return;
+    if (this.id === 0) this.#owner.dequeue(this);
+    else if (this.listed) this.host.reset(this, code);
+    this.#inbox?.drop(error);
+    this.#settle(error);
+  }
+
+  #settle(error: RpcError | undefined, reply?: Reply): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.host.settings.timers.remove(this);
+    this.call.signal?.removeEventListener("abort", this);
+    this.discardPieces();
+    this.host.forget(this);
+    const requests = this.#requests;
+    if (requests !== undefined) {
+      this.#requests = undefined;
+      // A generator that is waiting answers only later; nobody waits for it.
+      requests.return?.().catch(() => {});
+    }
+    if (error !== undefined) {
+      this.#inbox?.end(error);
+      this.#reject(error);
+    } else if (reply !== undefined) this.#resolve(reply);
+    else if (!this.#answered) this.#reject(cancelled(undefined, "maybe"));
+  }
+}
+
+/** Checks an encoded message against the peer's limit. @throws {RpcError} `resource_exhausted` */
+export function checkSize(encoded: Uint8Array | string, maxBytes: number, procedure: string): void {
+  // A text has at most three bytes for each of its units: most need not be measured.
+  if (typeof encoded === "string" ? encoded.length * 3 <= maxBytes : encoded.length <= maxBytes) return;
+  const size = typeof encoded === "string" ? new TextEncoder().encode(encoded).length : encoded.length;
+  if (size <= maxBytes) return;
+  throw new RpcError(
+    "resource_exhausted",
+    `Cannot send a message of ${size} bytes with "${procedure}": the receiver's limit is ${maxBytes} (limits.maxMessageBytes)`,
+    { executed: "no" },
+  );
+}
+
+function cancelled(reason: unknown, executed: Executed): RpcError {
+  return new RpcError("cancelled", "The call was cancelled", { executed, cause: reason });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,54 @@
+/**
+ * How much the peer may send, on one stream or one connection, before something is consumed (PROTOCOL §7).
+ *
+ * What was granted follows from what was consumed: at any time the peer may have sent the window beyond that, and beside
+ * it the part of a message that is not complete, since nobody can consume half a message.
+ */
+import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
+
+/** The receiver's side of credit. Pure. */
+export class ReceiveWindow {
+  /** Bytes of messages that are not complete. */
+  assemblingBytes = 0;
+  #sizeBytes: number;
+  #grantedBytes: number;
+  #receivedBytes = 0;
+  #consumedBytes = 0;
+
+  /** Makes a window whose first grant was in the HELLO. */
+  constructor(sizeBytes: number) {
+    this.#sizeBytes = sizeBytes;
+    this.#grantedBytes = sizeBytes;
+  }
+
+  /** Bytes that have come and were not consumed. */
+  get heldBytes(): number {
+    return this.#receivedBytes - this.#consumedBytes;
+  }
+
+  /** Takes note of bytes that came. @throws {ProtocolViolation} when there was no credit for them */
+  receive(bytes: number): void {
+    this.#receivedBytes += bytes;
+    if (this.#receivedBytes > this.#grantedBytes) {
+      throw new ProtocolViolation(
+        GoAwayCode.flowControl,
+        `Cannot take ${bytes} bytes: they are ${
+          this.#receivedBytes - this.#grantedBytes
+        } more than there was credit for`,
+      );
+    }
+  }
+
+  /** Takes note of bytes that were consumed, or thrown away. */
+  consume(bytes: number): void {
+    this.#consumedBytes += bytes;
+  }
+
+  /** The credit to give now; 0 while it is less than half the window. */
+  due(): number {
+    const grant = this.#consumedBytes + this.assemblingBytes + this.#sizeBytes - this.#grantedBytes;
+    if (grant * 2 < this.#sizeBytes) return 0;
+    this.#grantedBytes += grant;
+    return grant;
+  }
+}

@@ -1,0 +1,46 @@
+import type { Call, Reply } from "../core/call.ts";
+import type { Codec } from "../core/codec.ts";
+import type { Limits } from "../core/limits.ts";
+import type { Logger } from "../core/logger.ts";
+import type { Platform } from "../core/platform.ts";
+import type { Timers } from "../core/timers.ts";
+import type { Counters } from "./counters.ts";
+
+/** Answers a call that came in. Like an invoker, except that an answer which is there at once need not be a promise. */
+export type Responder = (call: Call) => Promise<Reply> | Reply;
+
+/** Who a side says it is. */
+export interface Identity {
+  /** Its instance id, or an empty text. */
+  readonly instance: string;
+  /** The incarnation of the instance. */
+  readonly incarnation: number;
+  /** Its zone, or an empty text. */
+  readonly zone: string;
+  /** What it proves its identity with, or an empty text. */
+  readonly token: string;
+  /** Names and fingerprints of the contracts that it offers. */
+  readonly contracts: ReadonlyMap<string, string>;
+}
+
+/** What all connections of one owner share. */
+export interface Settings {
+  /** Time and chance. */
+  readonly platform: Platform;
+  /** The owner's wheel of deadlines. */
+  readonly timers: Timers;
+  /** What a peer may cost. */
+  readonly limits: Readonly<Limits>;
+  /** The codecs by name; the first is that of calls which name none. */
+  readonly codecs: ReadonlyMap<string, Codec>;
+  /** The codec of calls which name none. */
+  readonly codec: Codec;
+  /** Who this side is. */
+  readonly identity: Identity;
+  /** Where things are reported. */
+  readonly logger: Logger;
+  /** Where things are counted. */
+  readonly counters: Counters;
+  /** Answers calls from the other side; without one they are `unimplemented`. */
+  readonly respond: Responder | undefined;
+}

@@ -1,0 +1,180 @@
+/**
+ * What both ends of a call share: credit, and putting messages together.
+ *
+ * Invariants: a stream is settled once; after that nothing is delivered and nothing is sent; what still arrives for it is
+ * paid back to the connection at once.
+ */
+import { TimerEntry } from "../core/timers.ts";
+import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
+import { ReceiveWindow } from "./receive_window.ts";
+import type { Sender, SendingStream, Waiting } from "./sender.ts";
+import type { Settings } from "./settings.ts";
+import type { Hello } from "../protocol/hello.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Code } from "../core/code.ts";
+
+/** What a stream needs of its connection. */
+export interface StreamHost {
+  /** What all connections of the owner share. */
+  readonly settings: Settings;
+  /** What the other side said of itself. */
+  readonly hello: Hello;
+  /** Where frames leave. */
+  readonly outbox: Outbox;
+  /** Who may send. */
+  readonly sender: Sender;
+  /** When the last bytes came, on the platform's clock. */
+  readonly heardAt: number;
+  /** Pays for message bytes that came. */
+  received(costBytes: number): void;
+  /** Gives back what was consumed or thrown away. */
+  consumed(costBytes: number): void;
+  /** Takes part of a message into account, or with a negative number out of it. */
+  assembling(stream: Stream, costBytes: number): void;
+  /** Whether a stream may go on assembling beyond its window. */
+  mayAssemble(stream: Stream): boolean;
+  /** Gives the peer credit on a stream. */
+  giveCredit(stream: Stream, bytes: number): void;
+  /** Tells the peer that a stream is over. */
+  reset(stream: Stream, code: Code | undefined): void;
+  /** Takes a settled stream out of the table. */
+  forget(stream: Stream): void;
+}
+
+/** One end of a call. */
+export abstract class Stream extends TimerEntry implements SendingStream {
+  /** Its number on the wire; 0 before it has one. */
+  id = 0;
+  /** How many bytes the peer lets it send. */
+  creditBytes: number;
+  /** What it has waiting to be sent. */
+  waiting: Waiting | undefined = undefined;
+  /** Since when that has waited without progress. */
+  waitingSince = 0;
+  /** Whether it is over. */
+  settled = false;
+  /** What the last complete message cost. */
+  protected messageCost = 0;
+  protected readonly host: StreamHost;
+  #window: ReceiveWindow | undefined;
+  #pieces: Uint8Array[] | undefined;
+  #size = 0;
+  #cost = 0;
+
+  constructor(host: StreamHost) {
+    super();
+    this.host = host;
+    this.creditBytes = host.hello.streamWindowBytes;
+  }
+
+  /** The connection is gone: settles the stream. */
+  abstract onLost(reason: string): void;
+
+  /** Nothing was sent for too long. */
+  abstract onStalled(): void;
+
+  /** Since when bytes of an unfinished message are held. */
+  get isAssembling(): boolean {
+    return this.#pieces !== undefined;
+  }
+
+  /**
+   * Takes a piece of a message. Gives the message once it is complete: in place, or put together. A message over the limit
+   * gives `"tooLarge"` once, as soon as that is certain.
+   * @throws {ProtocolViolation} when there was no credit for it
+   */
+  protected takePiece(
+    bytes: Uint8Array,
+    at: number,
+    end: number,
+    costBytes: number,
+    more: boolean,
+  ): Uint8Array | "tooLarge" | undefined {
+    this.host.received(costBytes);
+    if (!more && this.#pieces === undefined && this.#window === undefined) {
+      if (costBytes > this.host.settings.limits.streamWindowBytes) {
+        throw new ProtocolViolation(
+          GoAwayCode.flowControl,
+          `Cannot take ${costBytes} bytes on stream ${this.id}: no credit`,
+        );
+      }
+    } else this.#ownWindow.receive(costBytes);
+    const max = this.host.settings.limits.maxMessageBytes;
+    if (this.#pieces === undefined && !more) {
+      this.messageCost = costBytes;
+      return end - at > max ? "tooLarge" : bytes.subarray(at, end);
+    }
+    this.#pieces ??= [];
+    this.#size += end - at;
+    if (this.#size > max) {
+      this.messageCost = costBytes;
+      return "tooLarge";
+    }
+    this.#pieces.push(bytes.slice(at, end));
+    this.#cost += costBytes;
+    this.host.assembling(this, costBytes);
+    if (more) {
+      this.#assembled(costBytes);
+      return undefined;
+    }
+    const whole = join(this.#pieces, this.#size);
+    this.messageCost = this.#cost;
+    this.dropPieces();
+    return whole;
+  }
+
+  /** Gives back what a message cost, on the stream and on the connection. */
+  protected consumed(costBytes: number): void {
+    this.host.consumed(costBytes);
+    if (this.settled) return;
+    const window = this.#ownWindow;
+    window.consume(costBytes);
+    const due = window.due();
+    if (due > 0) this.host.giveCredit(this, due);
+  }
+
+  /** Gives the credit that was held back while others were assembling. */
+  goOnAssembling(): void {
+    const due = this.#window?.due() ?? 0;
+    if (due > 0) this.host.giveCredit(this, due);
+  }
+
+  /** Takes the stream's unfinished message out of the account. */
+  protected dropPieces(): void {
+    if (this.#pieces === undefined) return;
+    if (this.#window !== undefined) this.#window.assemblingBytes = 0;
+    this.host.assembling(this, -this.#cost);
+    this.#pieces = undefined;
+    this.#size = this.#cost = 0;
+  }
+
+  /** Throws an unfinished message away. */
+  protected discardPieces(): void {
+    const cost = this.#cost;
+    this.dropPieces();
+    if (cost > 0) this.host.consumed(cost);
+  }
+
+  /** What an unfinished message holds does not count against the window, or it could never be finished. */
+  #assembled(costBytes: number): void {
+    const window = this.#ownWindow;
+    window.assemblingBytes += costBytes;
+    if (!this.host.mayAssemble(this)) return;
+    const due = window.due();
+    if (due > 0) this.host.giveCredit(this, due);
+  }
+
+  get #ownWindow(): ReceiveWindow {
+    return this.#window ??= new ReceiveWindow(this.host.settings.limits.streamWindowBytes);
+  }
+}
+
+function join(pieces: readonly Uint8Array[], size: number): Uint8Array {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}

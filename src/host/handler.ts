@@ -1,0 +1,30 @@
+import type { Context } from "../core/call.ts";
+import type { Method, MethodKind, Methods, ReplyOf, RequestOf, Service } from "../core/service.ts";
+
+type Awaitable<T> = T | Promise<T>;
+
+/** What answers one method, by its kind. */
+export type Handler<M extends Method> = {
+  unary: (request: RequestOf<M>, ctx: Context) => Awaitable<ReplyOf<M>>;
+  serverStream: (request: RequestOf<M>, ctx: Context) => AsyncIterable<ReplyOf<M>>;
+  clientStream: (requests: AsyncIterable<RequestOf<M>>, ctx: Context) => Awaitable<ReplyOf<M>>;
+  bidi: (requests: AsyncIterable<RequestOf<M>>, ctx: Context) => AsyncIterable<ReplyOf<M>>;
+  oneway: (request: RequestOf<M>, ctx: Context) => Awaitable<void>;
+}[M["kind"]];
+
+/** What answers a contract: one function for each of its methods. */
+export type Implementation<S extends Service> = S extends Service<infer M extends Methods>
+  ? { readonly [Name in keyof M]: Handler<M[Name]> }
+  : never;
+
+/** What answers a procedure that has no contract: one request, one reply. */
+// deno-lint-ignore no-explicit-any
+export type PlainHandler = (request: any, ctx: Context) => unknown;
+
+/** A handler that was registered. */
+export interface Route {
+  /** Which sides stream. */
+  readonly kind: MethodKind;
+  /** The user's function. */
+  readonly run: (request: unknown, ctx: Context) => unknown;
+}

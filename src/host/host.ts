@@ -1,0 +1,262 @@
+/**
+ * Listens, takes connections, and runs handlers. It knows no registry: a center is a host, and a server is a host that
+ * registers itself.
+ */
+import { compose, type Interceptor } from "../core/call.ts";
+import { checkCodec, type Codec } from "../core/codec.ts";
+import { asRpcError, RpcError } from "../core/error.ts";
+import { checkLimits, type Limits } from "../core/limits.ts";
+import { type Logger, silent } from "../core/logger.ts";
+import { hexId, type Platform, runtimePlatform } from "../core/platform.ts";
+import type { Methods, Service } from "../core/service.ts";
+import { Timers } from "../core/timers.ts";
+import { bytes } from "../codec/bytes.ts";
+import { json } from "../codec/json.ts";
+import { Connection } from "../connection/connection.ts";
+import { Counters } from "../connection/counters.ts";
+import { type Authenticate, greetAsServer } from "../connection/handshake.ts";
+import type { Responder, Settings } from "../connection/settings.ts";
+import type { ByteConnection, ByteListener } from "../transport/byte_connection.ts";
+import { systemTransport, type Transport } from "../transport/transport.ts";
+import type { Implementation, PlainHandler } from "./handler.ts";
+import { Router } from "./router.ts";
+
+/** What every host can be told. */
+export interface HostOptions {
+  /** The instance id. Default: chosen by chance. */
+  id?: string;
+  /** Where it stands, for balancing. Default: an empty text. */
+  zone?: string;
+  /** Codecs beside `json` and `bytes`. */
+  codecs?: readonly Codec[];
+  /** Wrapped around every handler; the first is outermost. */
+  interceptors?: readonly Interceptor[];
+  /** Decides who may connect; what it returns is `ctx.peer.identity`, what it throws is `unauthenticated`. */
+  authenticate?: Authenticate;
+  /** What a peer may cost. */
+  limits?: Partial<Limits>;
+  /** Where things are reported. Default: nowhere. */
+  logger?: Logger;
+  /** Time and chance. Default: the runtime's. */
+  platform?: Platform;
+  /** Where to listen and dial. Default: the system's sockets. */
+  transport?: Transport;
+}
+
+/** How a drain went. */
+export interface DrainReport {
+  /** Whether every call that was running could end. */
+  readonly complete: boolean;
+  /** How many calls were cut. */
+  readonly cutCalls: number;
+  /** How many connections there were. */
+  readonly connections: number;
+}
+
+const ACCEPT_PAUSE_FIRST_MS = 10;
+const ACCEPT_PAUSE_MAX_MS = 1_000;
+/** How long clients get to stop opening calls, once they were told that the server goes away. */
+const ANNOUNCE_MS = 1_000;
+
+/** Listens, takes connections, and runs handlers. */
+export class Host {
+  /** What it shares with everything that belongs to it. */
+  readonly settings: Settings;
+  /** Where to listen and dial. */
+  readonly transport: Transport;
+  /** Who answers what. */
+  readonly router: Router = new Router();
+  readonly #authenticate: Authenticate | undefined;
+  readonly #listeners = new Set<ByteListener>();
+  readonly #loops = new Set<Promise<void>>();
+  readonly #connections = new Set<Connection>();
+  readonly #greeting = new Map<ByteConnection, Promise<void>>();
+  #draining: { promise: Promise<DrainReport>; cut: () => void } | undefined;
+  #closed = false;
+
+  /** Makes a host that listens nowhere yet. */
+  constructor(options: HostOptions = {}) {
+    const platform = options.platform ?? runtimePlatform;
+    const codecs = [json(), bytes(), ...(options.codecs ?? []).map(checkCodec)];
+    const interceptors = options.interceptors ?? [];
+    const respond: Responder = interceptors.length === 0
+      ? this.router.respond
+      : compose(interceptors, this.router.invoke);
+    this.transport = options.transport ?? systemTransport;
+    this.#authenticate = options.authenticate;
+    this.settings = {
+      platform,
+      timers: new Timers(platform.clock),
+      limits: checkLimits(options.limits),
+      codecs: new Map(codecs.map((codec) => [codec.name, codec])),
+      codec: codecs[0],
+      identity: {
+        instance: options.id ?? hexId(platform.random, 16),
+        incarnation: platform.clock.wall(),
+        zone: options.zone ?? "",
+        token: "",
+        contracts: this.router.contracts,
+      },
+      logger: options.logger ?? silent,
+      counters: new Counters(),
+      respond,
+    };
+  }
+
+  /** Where it listens, in the order in which it began to. */
+  get endpoints(): readonly string[] {
+    return [...this.#listeners].map((listener) => listener.endpoint);
+  }
+
+  /** How many connections it holds. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** How many handlers are running. */
+  get handlers(): number {
+    let count = 0;
+    for (const connection of this.#connections) count += connection.handlers;
+    return count;
+  }
+
+  /** Answers all methods of a contract. */
+  handle<M extends Methods>(contract: Service<M>, implementation: Implementation<Service<M>>): void;
+  /** Answers one procedure. */
+  handle(procedure: string, handler: PlainHandler): void;
+  handle(what: Service<Methods> | string, how: unknown): void {
+    if (typeof what === "string") this.router.addPlain(what, how as PlainHandler);
+    else this.router.addContract(what, how as Readonly<Record<string, unknown>>);
+  }
+
+  /**
+   * Listens, and takes connections from now on.
+   * @throws {TypeError} when the address can't be parsed
+   * @throws {RpcError} `unavailable` when it is taken, or not allowed
+   */
+  async listen(endpoint: string): Promise<string> {
+    if (this.#closed) throw new RpcError("unavailable", "Cannot listen: the server was closed", { executed: "no" });
+    let listener: ByteListener;
+    try {
+      listener = await this.transport.listen(endpoint);
+    } catch (error) {
+      if (error instanceof TypeError) throw error;
+      throw asRpcError(error, "unavailable", `Cannot listen on ${endpoint}`, { executed: "no" });
+    }
+    this.#listeners.add(listener);
+    const loop = this.#accept(listener);
+    this.#loops.add(loop);
+    void loop.then(() => this.#loops.delete(loop));
+    return listener.endpoint;
+  }
+
+  /**
+   * Takes no new calls, lets those that run end for `graceMs`, and closes. Always ends; called a second time it cuts at once.
+   */
+  drain(graceMs: number): Promise<DrainReport> {
+    if (this.#draining !== undefined) {
+      this.#draining.cut();
+      return this.#draining.promise;
+    }
+    const { promise: cutNow, resolve: cut } = Promise.withResolvers<void>();
+    const promise = this.#drain(graceMs, cutNow);
+    this.#draining = { promise, cut };
+    return promise;
+  }
+
+  /** Closes everything now: handlers are aborted. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#stopListening();
+    for (const socket of this.#greeting.keys()) socket.close();
+    await Promise.all([...this.#greeting.values()]);
+    await Promise.all([...this.#connections].map((connection) => connection.close("the server was closed")));
+    await Promise.all(this.#loops);
+    this.settings.timers[Symbol.dispose]();
+  }
+
+  async #drain(graceMs: number, cutNow: Promise<void>): Promise<DrainReport> {
+    const { platform } = this.settings;
+    const connections = [...this.#connections];
+    for (const connection of connections) connection.announceGoAway("the server is draining");
+    // A ping's answer says that the client has read the announcement, and what it sent before has arrived.
+    const told = Promise.all(connections.map((connection) => connection.ping().catch(() => 0)));
+    await this.#within(ANNOUNCE_MS, [told, cutNow]);
+    this.#stopListening();
+    const open = [...this.#connections];
+    for (const connection of open) connection.goAway("the server is draining");
+    const started = platform.clock.now();
+    await this.#within(graceMs, [Promise.all(open.map((connection) => connection.closed)), cutNow]);
+    const cutCalls = this.handlers;
+    this.settings.logger.info(
+      `Drained ${connections.length} connections in ${
+        Math.round(platform.clock.now() - started)
+      } ms, cut ${cutCalls} calls`,
+    );
+    await this.close();
+    return { complete: cutCalls === 0, cutCalls, connections: connections.length };
+  }
+
+  async #within(ms: number, waits: Promise<unknown>[]): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    using _timer = this.settings.platform.clock.timer(ms, resolve);
+    await Promise.race([...waits, promise]);
+  }
+
+  #stopListening(): void {
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners.clear();
+  }
+
+  /** One loop per listener. Errors of one connection, or a lack of descriptors, never end it. */
+  async #accept(listener: ByteListener): Promise<void> {
+    const { platform, logger } = this.settings;
+    let pauseMs = ACCEPT_PAUSE_FIRST_MS;
+    while (this.#listeners.has(listener)) {
+      let socket: ByteConnection;
+      try {
+        socket = await listener.accept();
+      } catch (error) {
+        if (!this.#listeners.has(listener)) return;
+        logger.warn(`Cannot accept a connection on ${listener.endpoint}, next attempt in ${pauseMs} ms`, error);
+        await this.#within(pauseMs, []);
+        pauseMs = Math.min(pauseMs * 2, ACCEPT_PAUSE_MAX_MS);
+        continue;
+      }
+      pauseMs = ACCEPT_PAUSE_FIRST_MS;
+      this.#welcome(socket);
+    }
+  }
+
+  #welcome(socket: ByteConnection): void {
+    const { limits, counters } = this.settings;
+    if (this.#connections.size >= limits.maxConnections) {
+      counters.connectionsRefused++;
+      return socket.close();
+    }
+    if (this.#greeting.size >= limits.maxHandshakes) {
+      // The oldest has had the longest time to say hello.
+      for (const oldest of this.#greeting.keys()) {
+        oldest.close();
+        break;
+      }
+    }
+    this.#greeting.set(socket, this.#greet(socket));
+  }
+
+  async #greet(socket: ByteConnection): Promise<void> {
+    const { settings } = this;
+    try {
+      const greeted = await greetAsServer(socket, settings, this.#authenticate);
+      if (this.#closed) return socket.close();
+      const connection = new Connection(greeted, settings);
+      this.#connections.add(connection);
+      if (this.#draining !== undefined) connection.goAway("the server is draining");
+      void connection.closed.then(() => this.#connections.delete(connection));
+    } catch (error) {
+      settings.logger.debug(asRpcError(error, "unavailable", "Cannot shake hands").message);
+    } finally {
+      this.#greeting.delete(socket);
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * One loop over what is listed under a name. It keeps a place in the history of the book, and no events: a slow reader costs
+ * nothing, gets what it missed in batches, and a snapshot when its place has gone from the history.
+ *
+ * Invariants: while nothing under its name has changed since its place, it is not behind; it is open from the first `next`
+ * until it has ended, and `hooks` learn of both exactly once.
+ */
+import type { LeaseBook } from "./lease_book.ts";
+import type { WatchEvent, WatchOptions } from "./registry.ts";
+
+/** How a watch reports on itself to whoever made it. */
+export interface WatchHooks {
+  /** It begins, and wants to be told of changes. What this throws, its reader gets. */
+  opened(watch: BookWatch): void;
+  /** It has ended. */
+  ended(watch: BookWatch): void;
+}
+
+/** An iterator that takes what a book has for it. Only one `next` at a time. */
+export class BookWatch implements AsyncIterableIterator<WatchEvent> {
+  /** What it follows. */
+  readonly name: string;
+  readonly #book: LeaseBook;
+  readonly #now: () => number;
+  readonly #options: WatchOptions;
+  readonly #hooks: WatchHooks;
+  readonly #end = () => this.end();
+  #state: "new" | "open" | "ended" = "new";
+  /** What comes after this revision has not been told; `undefined` means that a snapshot is due. */
+  #place: number | undefined;
+  #behind = true;
+  #begun = false;
+  #reading = false;
+  #wake: (() => void) | undefined;
+
+  /** Makes a watch, which costs nothing until its first `next`. */
+  constructor(name: string, book: LeaseBook, now: () => number, options: WatchOptions, hooks: WatchHooks) {
+    this.name = name;
+    this.#book = book;
+    this.#now = now;
+    this.#options = options;
+    this.#hooks = hooks;
+  }
+
+  /** Waits for the next event. Rejects with a `TypeError` while an earlier one is still waiting. */
+  next(): Promise<IteratorResult<WatchEvent, undefined>> {
+    if (this.#reading) {
+      return Promise.reject(
+        new TypeError(`Cannot read the watch of "${this.name}": an earlier next() is still waiting`),
+      );
+    }
+    this.#reading = true;
+    return this.#read().finally(() => this.#reading = false);
+  }
+
+  /** Ends it; a `next` that waits is told so. */
+  return(): Promise<IteratorResult<WatchEvent, undefined>> {
+    this.end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** Itself. */
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Tells it that something under its name has changed. */
+  changed(revision: number): void {
+    if (!this.#behind) {
+      this.#behind = true;
+      // All between its place and this change was about other names, and need not stay in the history for it.
+      this.#place = revision - 1;
+    }
+    this.#wake?.();
+  }
+
+  /** Ends it; harmless when it has ended. */
+  end(): void {
+    const { signal } = this.#options;
+    signal?.removeEventListener("abort", this.#end);
+    const wasOpen = this.#state === "open";
+    this.#state = "ended";
+    if (wasOpen) this.#hooks.ended(this);
+    this.#wake?.();
+  }
+
+  async #read(): Promise<IteratorResult<WatchEvent, undefined>> {
+    if (this.#state === "new") this.#open();
+    while (this.#state === "open") {
+      const event = this.#take();
+      if (event !== undefined) return { done: false, value: event };
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
+    }
+    return { done: true, value: undefined };
+  }
+
+  #open(): void {
+    const { signal, after } = this.#options;
+    if (signal?.aborted) return this.end();
+    this.#hooks.opened(this);
+    this.#state = "open";
+    signal?.addEventListener("abort", this.#end);
+    if (after?.epoch === this.#book.epoch) this.#place = after.revision;
+  }
+
+  #take(): WatchEvent | undefined {
+    if (!this.#behind) return undefined;
+    const batch = this.#place === undefined ? undefined : this.#book.changesAfter(this.name, this.#place);
+    const first = !this.#begun;
+    this.#begun = true;
+    if (batch === undefined) {
+      const snapshot = this.#book.snapshot(this.name, this.#now());
+      this.#behind = false;
+      return { kind: "snapshot", ...snapshot };
+    }
+    this.#place = batch.revision;
+    this.#behind = batch.revision < this.#book.revision;
+    // Whoever resumed is told at once that it worked, even if there is nothing to tell.
+    if (batch.changes.length === 0 && !first) return undefined;
+    return { kind: "changes", epoch: this.#book.epoch, ...batch };
+  }
+}

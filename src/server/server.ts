@@ -1,0 +1,205 @@
+import { checkDuration, checkInteger, checkNumber } from "../core/options.ts";
+import type { Methods, Service } from "../core/service.ts";
+import { CenterRegistry } from "../center/center_registry.ts";
+import type { Counters } from "../connection/counters.ts";
+import type { Implementation, PlainHandler } from "../host/handler.ts";
+import { type DrainReport, Host, type HostOptions } from "../host/host.ts";
+import type { Instance } from "../registry/instance.ts";
+import { Registrar, type RegistrationState } from "../registry/registrar.ts";
+import type { Registry } from "../registry/registry.ts";
+import { formatEndpoint, isWildcardHost, parseEndpoint } from "../transport/endpoint.ts";
+import { firstOutsideHost } from "../transport/interfaces.ts";
+
+/** How a server is made. Without `center` and `registry` it is called directly, by its endpoint. */
+export interface ServerOptions extends HostOptions {
+  /** The address of a center to register with, or several of them. */
+  center?: string | readonly string[];
+  /** A registry to register with. It is not closed with the server. */
+  registry?: Registry;
+  /** The endpoint to register instead of the one that is listened on, for servers behind another address. */
+  advertise?: string;
+  /** What proves to the center who this is. */
+  token?: string;
+  /** How long the registration lasts without a beat, in milliseconds. Default 15 000. */
+  ttlMs?: number;
+  /** How often the registration is renewed, give or take a tenth, in milliseconds. Default: a third of `ttlMs`. */
+  beatMs?: number;
+  /** Its share of the calls beside that of others. Default 1. */
+  weight?: number;
+  /** Which version of the program it runs. */
+  version?: string;
+  /** Whatever else others should know of it. */
+  metadata?: Readonly<Record<string, string>>;
+}
+
+/** What a server has done. */
+export interface ServerStats {
+  /** What was counted since it was made. */
+  readonly counters: Readonly<Counters>;
+  /** How many connections it holds. */
+  readonly connections: number;
+  /** How many handlers are running. */
+  readonly handlers: number;
+}
+
+const DEFAULT_TTL_MS = 15_000;
+const DEFAULT_GRACE_MS = 30_000;
+
+/**
+ * Where services run: listens, answers calls with handlers, and keeps itself registered.
+ *
+ * ```ts
+ * await using server = new Server({ center: "tcp://127.0.0.1:7700" });
+ * server.handle(Words, { count: ({ text }) => ({ words: text.split(/\s+/).length }) });
+ * await server.listen("tcp://127.0.0.1:0");
+ * ```
+ */
+export class Server implements AsyncDisposable {
+  readonly #host: Host;
+  readonly #options: ServerOptions;
+  readonly #ttlMs: number;
+  readonly #beatMs: number;
+  readonly #registry: Registry | undefined;
+  readonly #ownsRegistry: boolean;
+  #registrar: Registrar | undefined;
+  #endpoint: string | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** Makes a server that listens nowhere yet. @throws {TypeError} {RangeError} when an option can't be used */
+  constructor(options: ServerOptions = {}) {
+    if (options.center !== undefined && options.registry !== undefined) {
+      throw new TypeError("Cannot make a server: give one of center and registry");
+    }
+    this.#options = options;
+    this.#ttlMs = checkInteger("ttlMs", options.ttlMs ?? DEFAULT_TTL_MS, 1, 2 ** 31 - 1);
+    this.#beatMs = checkInteger("beatMs", options.beatMs ?? Math.ceil(this.#ttlMs / 3), 1, this.#ttlMs);
+    checkNumber("weight", options.weight ?? 1, 0, 1_000_000);
+    if (options.advertise !== undefined) parseEndpoint(options.advertise);
+    this.#host = new Host(options);
+    this.#ownsRegistry = options.center !== undefined;
+    if (options.center !== undefined) {
+      const centers = typeof options.center === "string" ? [options.center] : options.center;
+      const { settings, transport } = this.#host;
+      const identity = { ...settings.identity, token: options.token ?? "" };
+      this.#registry = new CenterRegistry(centers, { ...settings, identity, respond: undefined }, transport);
+    } else this.#registry = options.registry;
+  }
+
+  /** Its instance id. */
+  get id(): string {
+    return this.#host.settings.identity.instance;
+  }
+
+  /** Where it can be called: the first address that it listens on, with the real port. @throws {TypeError} before it listens */
+  get endpoint(): string {
+    if (this.#endpoint === undefined) throw new TypeError("Cannot give the server's endpoint: it does not listen yet");
+    return this.#endpoint;
+  }
+
+  /** Where its registration stands; `none` when it registers nowhere or does not listen yet. */
+  get registration(): RegistrationState | "none" {
+    return this.#registrar?.state ?? "none";
+  }
+
+  /**
+   * Answers all methods of a contract. What is handled after `listen` is registered with the next beat.
+   * @throws {TypeError} when a method has no function, or the contract is handled already
+   */
+  handle<M extends Methods>(contract: Service<M>, implementation: Implementation<Service<M>>): void;
+  /**
+   * Answers one procedure that has one request and one reply, with no contract at hand.
+   * @param procedure `demo.hello`, or `demo.Words/count`
+   * @throws {TypeError} when it is no procedure, or is handled already
+   */
+  handle(procedure: string, handler: PlainHandler): void;
+  handle(what: Service<Methods> | string, how: unknown): void {
+    if (typeof what === "string") this.#host.handle(what, how as PlainHandler);
+    else this.#host.handle(what, how as Implementation<Service<Methods>>);
+    this.#registrar?.update();
+  }
+
+  /**
+   * Listens from now on, and registers. Resolves once it is registered, or the first attempt has failed; a registry that
+   * can't be reached is tried for as long as the server lives.
+   * @param endpoint default `tcp://127.0.0.1:0`, any free port of this machine alone
+   * @throws {TypeError} when the address can't be parsed
+   * @throws {RpcError} `unavailable` when it is taken, or not allowed
+   */
+  async listen(endpoint = "tcp://127.0.0.1:0"): Promise<void> {
+    const real = await this.#host.listen(endpoint);
+    this.#endpoint ??= real;
+    this.#host.settings.logger.info(`The server listens on ${real}`);
+    if (this.#registry === undefined) return;
+    if (this.#registrar === undefined) {
+      const { platform, logger } = this.#host.settings;
+      const times = { ttlMs: this.#ttlMs, beatMs: this.#beatMs };
+      this.#registrar = new Registrar(this.#registry, () => this.#describe(), platform, logger, times);
+    } else this.#registrar.update();
+    await this.#registrar.attempted;
+  }
+
+  /** What it has done. */
+  stats(): ServerStats {
+    const { settings, connections, handlers } = this.#host;
+    return { counters: { ...settings.counters }, connections, handlers };
+  }
+
+  /**
+   * Leaves in good order: deregisters, tells clients to go elsewhere, and lets the calls that run end.
+   * @returns what had to be cut because it did not end within `graceMs` (default 30 000); a second call cuts at once
+   */
+  async drain(options: { graceMs?: number } = {}): Promise<DrainReport> {
+    const graceMs = checkDuration("graceMs", options.graceMs ?? DEFAULT_GRACE_MS);
+    await this.#registrar?.stop("drained");
+    const report = await this.#host.drain(graceMs);
+    await this.close();
+    return report;
+  }
+
+  /** Ends everything at once: handlers are aborted. Harmless the second time. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  /** Closes it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#registrar?.stop();
+    if (this.#ownsRegistry) await this.#registry?.close();
+    await this.#host.close();
+    this.#host.settings.logger.info("The server is closed");
+  }
+
+  async #describe(): Promise<Instance> {
+    const { zone = "", weight = 1, version = "", metadata = {} } = this.#options;
+    const { identity } = this.#host.settings;
+    return {
+      id: identity.instance,
+      incarnation: identity.incarnation,
+      endpoints: await this.#reachable(),
+      services: this.#host.router.services,
+      zone,
+      weight,
+      version,
+      metadata,
+    };
+  }
+
+  /** The endpoints as others can dial them: never "every address of this machine". */
+  async #reachable(): Promise<string[]> {
+    if (this.#options.advertise !== undefined) return [this.#options.advertise];
+    const endpoints: string[] = [];
+    for (const text of this.#host.endpoints) {
+      const endpoint = parseEndpoint(text);
+      if (!("host" in endpoint) || !isWildcardHost(endpoint.host)) endpoints.push(text);
+      else {
+        const host = await this.#registry?.observedHost?.() ?? firstOutsideHost();
+        endpoints.push(formatEndpoint({ ...endpoint, host }));
+      }
+    }
+    return endpoints;
+  }
+}

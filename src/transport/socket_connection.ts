@@ -1,0 +1,37 @@
+import type { ByteConnection } from "./byte_connection.ts";
+
+/** A connection of the runtime, with the names of both ends. */
+export class SocketConnection implements ByteConnection {
+  readonly local: string;
+  readonly remote: string;
+  readonly #conn: Deno.Conn;
+  #closed = false;
+
+  constructor(conn: Deno.Conn, local: string, remote: string) {
+    this.#conn = conn;
+    this.local = local;
+    this.remote = remote;
+  }
+
+  read(target: Uint8Array): Promise<number | null> {
+    return this.#conn.read(target);
+  }
+
+  write(source: Uint8Array): Promise<number> {
+    return this.#conn.write(source);
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#conn.closeWrite();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      this.#conn.close();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+  }
+}

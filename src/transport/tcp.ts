@@ -1,0 +1,44 @@
+import type { ByteConnection, ByteListener } from "./byte_connection.ts";
+import { type Endpoint, formatEndpoint } from "./endpoint.ts";
+import { SocketConnection } from "./socket_connection.ts";
+
+type TcpEndpoint = Extract<Endpoint, { host: string }>;
+
+/** Dials over TCP; a name that has IPv4 and IPv6 addresses is dialled at both. */
+export async function connectTcp(
+  { host, port }: TcpEndpoint,
+  signal: AbortSignal | undefined,
+): Promise<ByteConnection> {
+  const conn = await Deno.connect({ hostname: host, port, signal });
+  return tcpConnection(conn);
+}
+
+/** Listens on TCP. */
+export function listenTcp({ host, port }: TcpEndpoint): ByteListener {
+  const listener = Deno.listen({ hostname: host, port });
+  const endpoint = urlOf("tcp", listener.addr as Deno.NetAddr);
+  return {
+    endpoint,
+    accept: async () => tcpConnection(await listener.accept()),
+    close() {
+      try {
+        listener.close();
+      } catch (error) {
+        if (!(error instanceof Deno.errors.BadResource)) throw error;
+      }
+    },
+  };
+}
+
+function tcpConnection(conn: Deno.TcpConn): ByteConnection {
+  try {
+    conn.setNoDelay(); // small frames must not wait for the answer to the one before
+  } catch {
+    // The other side has gone already: reading says so.
+  }
+  return new SocketConnection(conn, urlOf("tcp", conn.localAddr), urlOf("tcp", conn.remoteAddr));
+}
+
+function urlOf(scheme: "tcp" | "tls", addr: Deno.NetAddr): string {
+  return formatEndpoint({ scheme, host: addr.hostname, port: addr.port });
+}

@@ -1,0 +1,156 @@
+import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
+import type { Candidate } from "../../src/balancer/balancer.ts";
+import { consistentHash } from "../../src/balancer/consistent_hash.ts";
+import { murmur3, murmur3Pair } from "../../src/balancer/hash.ts";
+import { balancerContract } from "../../src/testing/balancer_contract.ts";
+import { seededRandom } from "../../src/testing/seeded_random.ts";
+import { candidatesOf, idsOf, request } from "./candidates.ts";
+
+const KEYS = Array.from({ length: 100_000 }, (_, n) => `key-${n}`);
+
+for (const { name, run } of balancerContract(consistentHash())) Deno.test(name, run);
+for (const { name, run } of balancerContract(consistentHash({ pointsPerInstance: 1 }))) {
+  Deno.test(`${name}, 1 point`, run);
+}
+
+/** Which instance has each key. */
+function owners(candidates: readonly Candidate[], keys = KEYS): string[] {
+  const pick = consistentHash().build(candidates, seededRandom(1));
+  return keys.map((key) => pick(request(key))!.instance.id);
+}
+
+/** How many keys each instance has. */
+function shares(ids: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
+  return counts;
+}
+
+Deno.test("consistent hash, known keys, same instances in every process and version", () => {
+  const keys = ["", "a", "user:1", "user:2", "user:3", "漢字", "🍺", "\ud800", "x".repeat(1000), "__proto__"];
+  // From another implementation, in Python.
+  const expected = ["c", "b", "a", "a", "a", "e", "d", "d", "b", "a"];
+  assertEquals(owners(candidatesOf(["a", "b", "c", "d", "e"]), keys), expected);
+});
+
+Deno.test("consistent hash, candidates in any order, same instances", () => {
+  const random = seededRandom(11);
+  const expected = owners(candidatesOf(idsOf(50)), KEYS.slice(0, 20_000));
+  for (let round = 0; round < 3; round++) {
+    const shuffled = candidatesOf(
+      idsOf(50).map((id) => ({ id, at: random.u32() })).sort((a, b) => a.at - b.at).map((x) => x.id),
+    );
+    assertEquals(owners(shuffled, KEYS.slice(0, 20_000)), expected);
+  }
+});
+
+Deno.test("consistent hash, two instances with the same point, the lower id has it in any order", () => {
+  const ids = idsOf(1000).sort();
+  const seen = new Map<number, string>();
+  const met: { hash: number; id: string }[] = [];
+  for (const id of ids) {
+    for (let i = 0; i < 128; i++) {
+      const hash = murmur3Pair(i, murmur3(id, 1), murmur3(id));
+      const other = seen.get(hash);
+      if (other !== undefined && other !== id) met.push({ hash, id: other });
+      else seen.set(hash, id);
+    }
+  }
+  assert(met.length > 0, "no two meet: the test needs other ids");
+  let hash = 0;
+  for (const candidates of [candidatesOf(ids), candidatesOf(ids.toReversed())]) {
+    const pick = consistentHash().build(candidates, { u32: () => hash });
+    for (const point of met) {
+      hash = point.hash;
+      assertEquals(pick(request())?.instance.id, point.id);
+    }
+  }
+});
+
+Deno.test("X27 consistent hash, one of n instances joins or leaves, at most 1.1 / n of the keys move, to it or from it", () => {
+  for (const size of [3, 10, 100]) {
+    const before = owners(candidatesOf(idsOf(size)));
+    let moved = 0;
+    const joiners = 8;
+    for (let n = 0; n < joiners; n++) {
+      const after = owners(candidatesOf([...idsOf(size), `joined${n}`].sort()));
+      for (let i = 0; i < KEYS.length; i++) {
+        if (after[i] === before[i]) continue;
+        moved++;
+        assertEquals(after[i], `joined${n}`, "the key moved between two that were there before");
+      }
+    }
+    // One instance has more or less than its share by chance, as it does of keys; many together show the mean.
+    assertLess(moved / joiners / KEYS.length, 1.1 / (size + 1), `of ${size + 1}`);
+  }
+});
+
+Deno.test("consistent hash, 10 instances and 100,000 keys, the busiest has at most 1.3 times the mean", () => {
+  for (let set = 0; set < 5; set++) {
+    const counts = shares(owners(candidatesOf(idsOf(10).map((id) => `${set}-${id}`))));
+    assertEquals(counts.size, 10);
+    assertLess(Math.max(...counts.values()), 13_000, `set ${set}: ${JSON.stringify([...counts])}`);
+    assert(Math.min(...counts.values()) > 7_000, `set ${set}: ${JSON.stringify([...counts])}`);
+  }
+});
+
+Deno.test("consistent hash, one instance of three times the weight, three times the keys", () => {
+  const counts = shares(owners(candidatesOf(idsOf(10), (id) => id === "a3" ? 3 : 1)));
+  const share = counts.get("a3")! / KEYS.length;
+  assert(share > 0.19 && share < 0.31, `a3 has ${share}, expected about 3 / 12`);
+});
+
+Deno.test("consistent hash, weights in another unit, same instances", () => {
+  const few = KEYS.slice(0, 10_000);
+  const weightOf = (id: string) => id === "a3" ? 3 : 1;
+  const expected = owners(candidatesOf(idsOf(10), weightOf), few);
+  for (const unit of [1 / 64, 16, 1024]) {
+    assertEquals(owners(candidatesOf(idsOf(10), (id) => unit * weightOf(id)), few), expected, `times ${unit}`);
+  }
+});
+
+Deno.test("consistent hash, an instance of weight 0, its keys go elsewhere and no others move", () => {
+  const all = candidatesOf(idsOf(10));
+  const before = owners(all);
+  const after = owners(candidatesOf(idsOf(10), (id) => id === "a4" ? 0 : 1));
+  assertEquals(after, owners(all.filter((candidate) => candidate.instance.id !== "a4")));
+  for (const [n, id] of before.entries()) assert(id === "a4" ? after[n] !== "a4" : after[n] === id);
+});
+
+Deno.test("consistent hash, an instance to go round, the same as if it had left", () => {
+  const all = candidatesOf(idsOf(10));
+  const pick = consistentHash().build(all, seededRandom(1));
+  const without = owners(all.filter((candidate) => candidate.instance.id !== "a4"), KEYS.slice(0, 20_000));
+  const round = KEYS.slice(0, 20_000).map((key) => pick(request(key, ["memory://a4"]))!.instance.id);
+  assertEquals(round, without);
+});
+
+Deno.test("consistent hash, calls without a key, go to every instance", () => {
+  const pick = consistentHash().build(candidatesOf(idsOf(10)), seededRandom(2));
+  const counts = shares(Array.from({ length: 20_000 }, () => pick(request())!.instance.id));
+  assertEquals(counts.size, 10);
+  assertLess(Math.max(...counts.values()), 2_600);
+});
+
+Deno.test("H59 consistent hash, weights that are no use, a finite ring that still picks", () => {
+  for (const odd of [-1, 0, NaN, Infinity, -Infinity, 1e308, 5e-324]) {
+    for (const others of [1, 0, 1e6, 1e-300]) {
+      const counts = shares(owners(candidatesOf(idsOf(100), (id) => id === "a7" ? odd : others), KEYS.slice(0, 2_000)));
+      assert(counts.size > 0, `weight ${odd} among ${others}`);
+    }
+  }
+});
+
+Deno.test("H59 consistent hash, ids twice and ids as of prototypes, picked like others", () => {
+  const ids = ["__proto__", "constructor", "toString", "a", "a", ""];
+  const counts = shares(owners(candidatesOf(ids)));
+  assertEquals([...counts.keys()].sort(), ["", "__proto__", "a", "constructor", "toString"]);
+});
+
+Deno.test("consistent hash, options out of range, says the range", () => {
+  for (const pointsPerInstance of [0, 4097, -1, 1.5, NaN, Infinity]) {
+    assertThrows(() => consistentHash({ pointsPerInstance }), RangeError, "from 1 to 4096");
+  }
+  const misspelt: object = { points: 3 };
+  assertThrows(() => consistentHash(misspelt), TypeError, '"points"');
+});
