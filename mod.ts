@@ -34,7 +34,7 @@ export { bytes } from "./src/codec/bytes.ts";
 // Serve.
 export { Server } from "./src/server/server.ts";
 export type { ServerOptions } from "./src/server/server.ts";
-export type { Handler, Implementation } from "./src/host/handler.ts";
+export type { Implementation } from "./src/host/handler.ts";
 export type { Context, Peer } from "./src/core/call.ts";
 
 // Call.
@@ -57,7 +57,7 @@ export type { Instance } from "./src/registry/instance.ts";
 export { random } from "./src/balancer/random.ts";
 export { roundRobin } from "./src/balancer/round_robin.ts";
 export { consistentHash } from "./src/balancer/consistent_hash.ts";
-export type { Balancer, Candidate, Picker, PickRequest } from "./src/balancer/balancer.ts";
+export type { Balancer } from "./src/balancer/balancer.ts";
 
 // Guard: what is wrapped around calls.
 export { Call, Reply } from "./src/core/call.ts";
@@ -69,9 +69,7 @@ export type { Limits } from "./src/core/limits.ts";
 // Observe.
 export type { Logger } from "./src/core/logger.ts";
 
-// Extend: time, chance and the network come from outside.
-export type { Platform } from "./src/core/platform.ts";
-export type { Transport } from "./src/transport/transport.ts";
+// Extend: the types that a part of your own needs are in "@erpc/erpc/extend".
 
 // Start quickly: the same on one server and one client for the whole process.
 export { call, close, handle, listen, listenCenter } from "./src/quick.ts";

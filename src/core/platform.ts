@@ -9,7 +9,7 @@ export interface Clock {
   now(): number;
   /** Milliseconds since 1970, for people and for incarnations; never for measuring. */
   wall(): number;
-  /** Runs `fire` once, `ms` from now at the earliest. Disposing it before that cancels it. Does not keep a process alive. */
+  /** Runs `fire` once, `ms` from now at the earliest. Disposing it before that cancels it. */
   timer(ms: number, fire: () => void): Disposable;
 }
 
@@ -32,16 +32,11 @@ export interface Platform {
 /** The longest that a timer of the runtime can be; longer ones would fire at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
-const unref: ((id: number) => void) | undefined = (globalThis as { Deno?: { unrefTimer?: (id: number) => void } }).Deno
-  ?.unrefTimer;
-
 class RuntimeTimer implements Disposable {
   readonly #id: number;
 
   constructor(ms: number, fire: () => void) {
     this.#id = setTimeout(fire, Math.min(Math.max(0, ms), MAX_TIMER_MS)) as unknown as number;
-    if (unref) unref(this.#id);
-    else (this.#id as unknown as { unref?: () => void }).unref?.();
   }
 
   [Symbol.dispose](): void {

@@ -1,15 +1,13 @@
 import type { Context } from "../core/call.ts";
 import type { Method, MethodKind, Methods, ReplyOf, RequestOf, Service } from "../core/service.ts";
 
-type Awaitable<T> = T | Promise<T>;
-
 /** What answers one method, by its kind. */
 export type Handler<M extends Method> = {
-  unary: (request: RequestOf<M>, ctx: Context) => Awaitable<ReplyOf<M>>;
+  unary: (request: RequestOf<M>, ctx: Context) => ReplyOf<M> | Promise<ReplyOf<M>>;
   serverStream: (request: RequestOf<M>, ctx: Context) => AsyncIterable<ReplyOf<M>>;
-  clientStream: (requests: AsyncIterable<RequestOf<M>>, ctx: Context) => Awaitable<ReplyOf<M>>;
+  clientStream: (requests: AsyncIterable<RequestOf<M>>, ctx: Context) => ReplyOf<M> | Promise<ReplyOf<M>>;
   bidi: (requests: AsyncIterable<RequestOf<M>>, ctx: Context) => AsyncIterable<ReplyOf<M>>;
-  oneway: (request: RequestOf<M>, ctx: Context) => Awaitable<void>;
+  oneway: (request: RequestOf<M>, ctx: Context) => void | Promise<void>;
 }[M["kind"]];
 
 /** What answers a contract: one function for each of its methods. */

@@ -210,7 +210,7 @@ export class Host {
 
   /** One loop per listener. Errors of one connection, or a lack of descriptors, never end it. */
   async #accept(listener: ByteListener): Promise<void> {
-    const { platform, logger } = this.settings;
+    const { logger } = this.settings;
     let pauseMs = ACCEPT_PAUSE_FIRST_MS;
     while (this.#listeners.has(listener)) {
       let socket: ByteConnection;

@@ -205,6 +205,14 @@ Deno.test("H31 msgpack, refuses lengths beyond the message, before anything is m
     assertRefuses(hex(`91 ${bomb}`), "", bomb);
     assertRefuses(hex(`81 a1 61 ${bomb}`), "", bomb);
   }
+  for (
+    const [list, length] of [["9f", 15], ["8f", 15], ["dc ffff 00", 65_535], ["de ffff a0 00", 65_535], [
+      "82 a0 00 a0",
+      2,
+    ]]
+  ) {
+    assertRefuses(hex(String(list)), `a length of ${length} with too few bytes behind it`);
+  }
   // Each of these promises as much as the rest of it could hold, again and again.
   const lists = new Uint8Array(4 * 1024 * 1024);
   const view = new DataView(lists.buffer);

@@ -1,0 +1,46 @@
+/**
+ * Types for those who bring parts of their own: a registry, a balancer, a codec, an interceptor, a transport, a platform.
+ * Everybody else needs only the main entry. The suites that check such parts are in `@erpc/erpc/testing`.
+ *
+ * @module
+ */
+
+// A registry.
+export type { Instance } from "./registry/instance.ts";
+export type {
+  Change,
+  Cursor,
+  Lease,
+  RegisterOptions,
+  Registry,
+  RemovalCause,
+  RenewResult,
+  Snapshot,
+  WatchEvent,
+  WatchOptions,
+} from "./registry/registry.ts";
+export type { MemoryRegistryOptions } from "./registry/memory_registry.ts";
+export type { RegistrationState } from "./registry/registrar.ts";
+
+// A balancer.
+export type { Balancer, Candidate, Picker, PickRequest } from "./balancer/balancer.ts";
+export type { ConsistentHashOptions } from "./balancer/consistent_hash.ts";
+
+// An interceptor.
+export type { Call, CallInit, Interceptor, Invoker, Reply, ReplyInit } from "./core/call.ts";
+export type { MethodKind } from "./core/service.ts";
+export type { MetadataInit, MetadataValue } from "./core/metadata.ts";
+
+// What servers and clients take and give.
+export type { Handler, PlainHandler } from "./host/handler.ts";
+export type { DrainReport, HostOptions } from "./host/host.ts";
+export type { Authenticate } from "./connection/handshake.ts";
+export type { Counters } from "./connection/counters.ts";
+export type { ServerStats } from "./server/server.ts";
+export type { ClientStats } from "./client/client.ts";
+export type { MethodCaller, Requests } from "./client/typed.ts";
+
+// Time, chance and the network.
+export type { Clock, Platform, Random } from "./core/platform.ts";
+export type { ByteConnection, ByteListener } from "./transport/byte_connection.ts";
+export type { Transport } from "./transport/transport.ts";

@@ -1,0 +1,89 @@
+/**
+ * The bench: what calls cost, beside the least that they could cost on the same machine in the same minute.
+ *
+ *     deno task bench [--quick] [--json] [--seconds N] [--only section,…]
+ *
+ * Contenders run in processes of their own, take turns, and are compared round by round.
+ */
+import { Child } from "./child.ts";
+import { textOf } from "./report.ts";
+import type { RunOptions, Section, Table } from "./section.ts";
+import { unarySection } from "./unary.ts";
+
+const SECTIONS: readonly Section[] = [unarySection];
+
+const CAVEAT =
+  "Both ends on one machine, over loopback: only ratios from the same run mean anything, absolute numbers don't.";
+const USAGE = "deno task bench [--quick] [--json] [--seconds N] [--only section,…]";
+
+const QUICK: RunOptions = { warmupMs: 150, ms: 100, rounds: 2 };
+const ROUNDS = 5;
+
+interface Flags {
+  readonly options: RunOptions;
+  readonly json: boolean;
+  readonly sections: readonly Section[];
+}
+
+function flagsOf(args: readonly string[]): Flags {
+  let options: RunOptions = { warmupMs: 1_000, ms: 1_000, rounds: ROUNDS };
+  let json = false;
+  let sections = SECTIONS;
+  for (let n = 0; n < args.length; n++) {
+    const [flag, joined] = args[n].split("=", 2);
+    const value = () => joined ?? args[++n] ?? "";
+    if (flag === "--quick") options = QUICK;
+    else if (flag === "--json") json = true;
+    else if (flag === "--seconds") options = { ...options, ms: milliseconds(value()) };
+    else if (flag === "--only") sections = value().split(",").map(sectionOf);
+    else throw new TypeError(`Cannot take "${args[n]}": ${USAGE}`);
+  }
+  return { options, json, sections };
+}
+
+function milliseconds(seconds: string): number {
+  const ms = Number(seconds) * 1_000;
+  if (ms > 0 && ms <= 3_600_000) return ms;
+  throw new RangeError(`Cannot measure for "${seconds}" seconds: it must be over 0 and at most 3600`);
+}
+
+function sectionOf(name: string): Section {
+  const section = SECTIONS.find((section) => section.name === name);
+  if (section !== undefined) return section;
+  throw new TypeError(`There is no section "${name}": there are ${SECTIONS.map(({ name }) => name).join(", ")}`);
+}
+
+async function playRole(name: string, role: string, args: readonly string[]): Promise<void> {
+  const { roles } = sectionOf(name);
+  if (!Object.hasOwn(roles, role)) throw new TypeError(`There is no role "${role}" in section "${name}"`);
+  await roles[role](...args);
+}
+
+async function main({ options, json, sections }: Flags): Promise<void> {
+  const versions = { deno: Deno.version.deno, v8: Deno.version.v8, os: Deno.build.os, arch: Deno.build.arch };
+  const machine = { ...versions, cores: navigator.hardwareConcurrency };
+  if (!json) {
+    console.log(CAVEAT);
+    console.log(
+      `Deno ${machine.deno}, V8 ${machine.v8}, ${machine.os} ${machine.arch}, ${machine.cores} cores; ` +
+        `${options.rounds} rounds of ${options.ms} ms each, after ${options.warmupMs} ms of warm-up; medians`,
+    );
+  }
+  const tables: (Table & { section: string })[] = [];
+  for (const section of sections) {
+    const table = await section.run(
+      options,
+      (role, ...args) =>
+        Child.start(Deno.execPath(), ["run", "-A", import.meta.url, "role", section.name, role, ...args]),
+    );
+    tables.push({ section: section.name, ...table });
+    if (!json) console.log(`\n${textOf(table)}`);
+  }
+  if (json) console.log(JSON.stringify({ caveat: CAVEAT, machine, options, tables }, null, 2));
+}
+
+if (import.meta.main) {
+  const [first, name, role, ...rest] = Deno.args;
+  if (first === "role") await playRole(name, role, rest);
+  else await main(flagsOf(Deno.args));
+}
