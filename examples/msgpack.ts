@@ -3,7 +3,7 @@
  *
  *     deno run -A examples/msgpack.ts
  */
-import { Client, RpcError, Server, service, unary } from "@erpc/erpc";
+import { Client, Server, service, unary } from "@erpc/erpc";
 import { msgpack } from "@erpc/erpc/msgpack";
 
 type Picture = { name: string; takenAtNs: bigint; pixels: Uint8Array };

@@ -1,6 +1,5 @@
 /** Many instances as one invoker: finds them, picks one for each call, and keeps a channel to each. */
 import type { Call, Invoker, Reply } from "../core/call.ts";
-import { asRpcError } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Platform } from "../core/platform.ts";
 import { waitFor } from "../core/wait.ts";
@@ -98,7 +97,7 @@ export class Cluster implements ViewHost {
   /** Nobody is known: waits until the registry has spoken, or with `waitForReady` until there is somebody. */
   async #invokeLater(view: ServiceView, call: Call): Promise<Reply> {
     for (;;) {
-      if (view.isKnown && !call.waitForReady) throw view.problem;
+      if (view.isClosed || (view.isKnown && !call.waitForReady)) throw view.problem;
       await waitFor(view.changed(), call, this.#settings.timers, `looking for instances of service "${call.service}"`);
       const member = view.pick(call);
       if (member !== undefined) return await member.channel.invoke(call);

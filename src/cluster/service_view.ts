@@ -4,7 +4,7 @@
  * The set is kept for as long as the registry is silent. A registry that has just started does not shrink it.
  */
 import { backoffMs, REDIAL } from "../core/backoff.ts";
-import { RpcError } from "../core/error.ts";
+import { asRpcError, RpcError } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Platform } from "../core/platform.ts";
 import type { Balancer, Candidate, Picker, PickRequest } from "../balancer/balancer.ts";
@@ -75,9 +75,16 @@ export class ServiceView {
     return this.#cursor !== undefined || this.#failure !== undefined;
   }
 
+  /** Whether it follows no longer. */
+  get isClosed(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
   /** Why nobody can be picked. */
   get problem(): RpcError {
-    const why = this.#cursor === undefined
+    const why = this.isClosed
+      ? "the client was closed"
+      : this.#cursor === undefined
       ? `the registry can't be reached: ${this.#failure instanceof Error ? this.#failure.message : this.#failure}`
       : "no instance of it is registered";
     return new RpcError("unavailable", `Cannot call service "${this.service}": ${why}`, {
@@ -94,7 +101,12 @@ export class ServiceView {
   /** Picks an instance, or `undefined` when there is none. @throws {RpcError} when the balancer gives what it was not given */
   pick(request: PickRequest): Member | undefined {
     if (this.#members.size === 0) return undefined;
-    const picked = (this.#picker ??= this.#build())(request);
+    let picked: Candidate | undefined;
+    try {
+      picked = (this.#picker ??= this.#build())(request);
+    } catch (error) {
+      throw asRpcError(error, "internal", `Balancer "${this.#host.balancer.name}" failed`, { executed: "no" });
+    }
     if (!(picked instanceof Member)) {
       throw new RpcError(
         "internal",

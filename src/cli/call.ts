@@ -1,0 +1,103 @@
+import { checkInteger } from "../core/options.ts";
+import { Metadata } from "../core/metadata.ts";
+import { MAX_TIMER_MS } from "../core/platform.ts";
+import { procedureName } from "../core/service.ts";
+import { consistentHash } from "../balancer/consistent_hash.ts";
+import { Client } from "../client/client.ts";
+import type { CallOptions } from "../client/options.ts";
+import { parseEndpoint } from "../transport/endpoint.ts";
+import { type Args, checked, UsageError } from "./args.ts";
+import { centersOf } from "./center_client.ts";
+import { CENTER, type Command } from "./command.ts";
+import { type Io, untilStopped } from "./io.ts";
+import { printable } from "./text.ts";
+
+/** Calls a procedure. */
+export const call: Command = {
+  name: "call",
+  summary: "Call a procedure, and print its reply as JSON",
+  operands: [
+    { name: "<procedure>", about: "demo.Words/count, or demo.hello for short" },
+    { name: "'<json>' | -", about: "the request; - reads it from stdin; without it none is sent", optional: true },
+  ],
+  flags: [
+    CENTER,
+    { name: "to", value: "endpoint", about: "call this endpoint directly, without a center" },
+    { name: "timeout", value: "ms", about: "how long it may take (default 10000, or for ever with --stream)" },
+    { name: "stream", about: "call a method with many replies, and print one line for each" },
+    { name: "key", value: "hashkey", about: "call the instance that consistent hashing gives this key to" },
+    { name: "metadata", short: "m", value: "key=value", repeats: true, about: "send this along; may be repeated" },
+  ],
+  notes: [
+    "A reply without a value prints nothing. A call that fails prints its code and message on stderr; the exit code is 1.",
+    "",
+    '  erpc call demo.Words/count \'{"text":"one two"}\'',
+    "  erpc call demo.hello --to tcp://127.0.0.1:8877 --timeout 500",
+    "  erpc call demo.Words/search - --stream -m tenant=acme < request.json",
+  ],
+  async run(args, io) {
+    const procedure = checked(() => procedureName(args.operands[0]));
+    const options = callOptions(args, io);
+    const place = placeOf(args);
+    const request = await readRequest(args.operands[1], io);
+    const balancer = options.hashKey === undefined ? undefined : consistentHash();
+    await using client = new Client({ ...place, balancer });
+    if (args.has("stream")) {
+      for await (const message of client.stream(procedure, request, options)) await print(message ?? null, io);
+    } else {
+      await print(await client.call(procedure, request, options), io);
+    }
+    return 0;
+  },
+};
+
+function placeOf(args: Args): { endpoints: readonly string[] } | { center: readonly string[] } {
+  const endpoint = args.get("to");
+  if (endpoint === undefined) return { center: centersOf(args) };
+  if (args.get("center") !== undefined) throw new UsageError('Give one of "--center" and "--to"');
+  checked(() => parseEndpoint(endpoint));
+  return { endpoints: [endpoint] };
+}
+
+function callOptions(args: Args, io: Io): CallOptions {
+  const timeout = args.get("timeout");
+  const pairs = args.all("metadata").map((pair): [string, string] => {
+    const split = pair.indexOf("=");
+    if (split < 1) throw new UsageError(`Cannot use metadata "${pair}": write it as key=value`);
+    return [pair.slice(0, split), pair.slice(split + 1)];
+  });
+  return {
+    signal: io.signal,
+    timeoutMs: timeout === undefined
+      ? undefined
+      : checked(() => checkInteger("timeout", toNumber(timeout), 1, MAX_TIMER_MS)),
+    hashKey: args.get("key"),
+    metadata: checked(() => new Metadata(pairs)),
+  };
+}
+
+/** Only digits: `Number` would also take "0x10" and " 5 ". */
+function toNumber(text: string): number {
+  return /^\d+$/.test(text) ? Number(text) : NaN;
+}
+
+async function readRequest(operand: string | undefined, io: Io): Promise<unknown> {
+  if (operand === undefined) return undefined;
+  try {
+    return JSON.parse(operand === "-" ? await readText(io) : operand);
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
+    const from = operand === "-" ? " from stdin" : "";
+    throw new UsageError(`Cannot read the request${from} as JSON: ${printable(error.message)}`);
+  }
+}
+
+async function readText(io: Io): Promise<string> {
+  const bytes = await Promise.race([io.stdin(), untilStopped(io.signal)]);
+  io.signal.throwIfAborted();
+  return new TextDecoder("utf-8", { fatal: true }).decode(bytes ?? undefined);
+}
+
+async function print(message: unknown, io: Io): Promise<void> {
+  if (message !== undefined) await io.stdout(printable(JSON.stringify(message)) + "\n");
+}
