@@ -1,4 +1,3 @@
-import { checkInteger } from "../core/options.ts";
 import { Metadata } from "../core/metadata.ts";
 import { MAX_TIMER_MS } from "../core/platform.ts";
 import { procedureName } from "../core/service.ts";
@@ -18,18 +17,19 @@ export const call: Command = {
   summary: "Call a procedure, and print its reply as JSON",
   operands: [
     { name: "<procedure>", about: "demo.Words/count, or demo.hello for short" },
-    { name: "'<json>' | -", about: "the request; - reads it from stdin; without it none is sent", optional: true },
+    { name: "'<json>' | -", about: "the request; - reads it from stdin; default: no value", optional: true },
   ],
   flags: [
     CENTER,
-    { name: "to", value: "endpoint", about: "call this endpoint directly, without a center" },
-    { name: "timeout", value: "ms", about: "how long it may take (default 10000, or for ever with --stream)" },
-    { name: "stream", about: "call a method with many replies, and print one line for each" },
-    { name: "key", value: "hashkey", about: "call the instance that consistent hashing gives this key to" },
-    { name: "metadata", short: "m", value: "key=value", repeats: true, about: "send this along; may be repeated" },
+    { name: "to", value: "endpoint", about: "an endpoint to call directly, without a center" },
+    { name: "timeout", value: "ms", about: "how long it may take (default 10000; none with --stream)" },
+    { name: "stream", about: "expect many replies, and print each on its line" },
+    { name: "key", value: "hashkey", about: "call whom consistent hashing gives this key to" },
+    { name: "metadata", short: "m", value: "k=v", repeats: true, about: "send this along; repeatable" },
   ],
   notes: [
-    "A reply without a value prints nothing. A call that fails prints its code and message on stderr; the exit code is 1.",
+    "A reply without a value prints nothing. When the call fails, its code and message",
+    "go to stderr, and the exit code is 1.",
     "",
     '  erpc call demo.Words/count \'{"text":"one two"}\'',
     "  erpc call demo.hello --to tcp://127.0.0.1:8877 --timeout 500",
@@ -60,7 +60,6 @@ function placeOf(args: Args): { endpoints: readonly string[] } | { center: reado
 }
 
 function callOptions(args: Args, io: Io): CallOptions {
-  const timeout = args.get("timeout");
   const pairs = args.all("metadata").map((pair): [string, string] => {
     const split = pair.indexOf("=");
     if (split < 1) throw new UsageError(`Cannot use metadata "${pair}": write it as key=value`);
@@ -68,17 +67,21 @@ function callOptions(args: Args, io: Io): CallOptions {
   });
   return {
     signal: io.signal,
-    timeoutMs: timeout === undefined
-      ? undefined
-      : checked(() => checkInteger("timeout", toNumber(timeout), 1, MAX_TIMER_MS)),
+    timeoutMs: timeoutOf(args),
     hashKey: args.get("key"),
     metadata: checked(() => new Metadata(pairs)),
   };
 }
 
-/** Only digits: `Number` would also take "0x10" and " 5 ". */
-function toNumber(text: string): number {
-  return /^\d+$/.test(text) ? Number(text) : NaN;
+function timeoutOf(args: Args): number | undefined {
+  const text = args.get("timeout");
+  if (text === undefined) return undefined;
+  const timeoutMs = Number(text);
+  // `Number` would also take "0x10" and " 5 ".
+  if (!/^\d+$/.test(text) || timeoutMs < 1 || timeoutMs > MAX_TIMER_MS) {
+    throw new UsageError(`Cannot use timeout "${text}": it must be whole milliseconds from 1 to ${MAX_TIMER_MS}`);
+  }
+  return timeoutMs;
 }
 
 async function readRequest(operand: string | undefined, io: Io): Promise<unknown> {

@@ -12,5 +12,6 @@ export function centersOf(args: Args): readonly string[] {
 
 /** A client of the centers themselves: to their callers they are servers like any other. Whoever makes it closes it. */
 export function centerClient(centers: readonly string[]): Client {
-  return new Client({ endpoints: centers });
+  // One that can't be reached is gone round once; then whoever waits wants to know.
+  return new Client({ endpoints: centers, retry: { maxAttempts: 1 } });
 }

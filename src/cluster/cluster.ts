@@ -43,9 +43,7 @@ export class Cluster implements ViewHost {
     try {
       member = view.pick(call);
     } catch (error) {
-      return Promise.reject(
-        asRpcError(error, "internal", `Balancer "${this.balancer.name}" failed`, { executed: "no" }),
-      );
+      return Promise.reject(error);
     }
     return member === undefined ? this.#invokeLater(view, call) : member.channel.invoke(call);
   };
