@@ -31,6 +31,8 @@ export type { Call, CallInit, Interceptor, Invoker, Reply, ReplyInit } from "./c
 export type { MethodKind } from "./core/service.ts";
 export type { MetadataInit, MetadataValue } from "./core/metadata.ts";
 
+export type { RetrySurroundings } from "./interceptor/retry.ts";
+
 // What servers and clients take and give.
 export type { Handler, PlainHandler } from "./host/handler.ts";
 export type { DrainReport, HostOptions } from "./host/host.ts";

@@ -105,7 +105,7 @@ export class Client implements AsyncDisposable {
     }
     this.#cluster = new Cluster(this.#source, options.balancer ?? roundRobin(), this.#settings, transport);
     const interceptors = [...options.interceptors ?? []];
-    if (options.retry !== false) interceptors.push(retry(options.retry ?? {}, platform));
+    if (options.retry !== false) interceptors.push(retry(options.retry, { platform, signal: this.#closing.signal }));
     this.#invoke = compose(interceptors, this.#cluster.invoke);
   }
 

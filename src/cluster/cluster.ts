@@ -1,5 +1,6 @@
 /** Many instances as one invoker: finds them, picks one for each call, and keeps a channel to each. */
 import type { Call, Invoker, Reply } from "../core/call.ts";
+import { RpcError } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Platform } from "../core/platform.ts";
 import { waitFor } from "../core/wait.ts";
@@ -21,6 +22,7 @@ export class Cluster implements ViewHost {
   readonly #views = new Map<string, ServiceView>();
   readonly #channels = new Map<string, { channel: Channel; users: ServiceView[] }>();
   readonly #leaving = new Set<Channel>();
+  #closed = false;
 
   constructor(source: Source, balancer: Balancer, settings: Settings, transport: Transport) {
     this.source = source;
@@ -38,6 +40,7 @@ export class Cluster implements ViewHost {
 
   /** Carries a call to an instance of its service. */
   readonly invoke: Invoker = (call: Call): Promise<Reply> => {
+    if (this.#closed) return Promise.reject(new RpcError("unavailable", "The client was closed", { executed: "no" }));
     const view = this.#viewOf(call.service);
     let member: Member | undefined;
     try {
@@ -50,6 +53,7 @@ export class Cluster implements ViewHost {
 
   /** Ends everything at once. */
   async close(): Promise<void> {
+    this.#closed = true;
     const channels = [...this.#leaving, ...[...this.#channels.values()].map((held) => held.channel)];
     await Promise.all(this.views.map((view) => view.close()));
     await Promise.all(channels.map((channel) => channel.close()));

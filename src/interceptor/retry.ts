@@ -30,6 +30,14 @@ const DEFAULTS: Readonly<Required<RetryOptions>> = Object.freeze({
   tokensPerSuccess: 0.1,
 });
 
+/** Where retrying takes place. */
+export interface RetrySurroundings {
+  /** Time and chance. Default: the runtime's. */
+  platform?: Platform;
+  /** Ends all pauses: once it has aborted nothing is tried again. */
+  signal?: AbortSignal;
+}
+
 /** How many endpoints are gone through for one call that was never taken anywhere. */
 const MAX_REPLAYS = 16;
 
@@ -67,7 +75,8 @@ export class RetryBudget {
  *
  * @throws {RangeError} when an option is out of range
  */
-export function retry(options: RetryOptions = {}, platform: Platform = runtimePlatform): Interceptor {
+export function retry(options: RetryOptions = {}, surroundings: RetrySurroundings = {}): Interceptor {
+  const { platform = runtimePlatform, signal: ended } = surroundings;
   const policy = withDefaults(DEFAULTS, options);
   checkInteger("maxAttempts", policy.maxAttempts, 1, 100);
   checkNumber("firstBackoffMs", policy.firstBackoffMs, 0, 3_600_000);
@@ -90,7 +99,7 @@ export function retry(options: RetryOptions = {}, platform: Platform = runtimePl
       let replays = 0;
       let attempts = 1;
       for (;;) {
-        if (!(failure instanceof RpcError) || !call.retry || call.requestsTaken) throw failure;
+        if (!(failure instanceof RpcError) || !call.retry || call.requestsTaken || ended?.aborted) throw failure;
         const avoid = call.avoid ?? [];
         const tried = call.endpoint;
         const fresh = tried !== undefined && !avoid.includes(tried);
@@ -106,7 +115,9 @@ export function retry(options: RetryOptions = {}, platform: Platform = runtimePl
           if ((failure.retryAfterMs ?? 0) < 0) throw failure;
           const pauseMs = failure.retryAfterMs ?? backoffMs(backoff, attempts - 1, platform.random);
           if (platform.clock.now() + pauseMs >= call.deadline) throw failure;
-          await pause(pauseMs, call.signal, platform, failure);
+          await pause(pauseMs, platform, call.signal, ended);
+          if (call.signal?.aborted) throw cancelled(call.signal, failure);
+          if (ended?.aborted) throw failure;
           attempts++;
           call = call.with({ avoid: fresh ? [...avoid, tried] : avoid, attempt: call.attempt + 1 });
         }
@@ -130,25 +141,23 @@ export function retry(options: RetryOptions = {}, platform: Platform = runtimePl
   };
 }
 
-/** Waits, unless the call is cancelled meanwhile. */
-async function pause(
-  ms: number,
-  signal: AbortSignal | undefined,
-  platform: Platform,
-  failure: RpcError,
-): Promise<void> {
+/** Waits, unless a signal aborts meanwhile. */
+async function pause(ms: number, platform: Platform, ...signals: (AbortSignal | undefined)[]): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
+  const wake = () => resolve();
   using _timer = platform.clock.timer(ms, resolve);
-  signal?.addEventListener("abort", () => resolve(), { once: true });
+  for (const signal of signals) signal?.addEventListener("abort", wake);
   await promise;
-  if (signal?.aborted) {
-    throw new RpcError(
-      "cancelled",
-      `The call was cancelled while it waited to be tried again after: ${failure.message}`,
-      {
-        executed: failure.executed,
-        cause: signal.reason,
-      },
-    );
-  }
+  for (const signal of signals) signal?.removeEventListener("abort", wake);
+}
+
+function cancelled(signal: AbortSignal, failure: RpcError): RpcError {
+  return new RpcError(
+    "cancelled",
+    `The call was cancelled while it waited to be tried again after: ${failure.message}`,
+    {
+      executed: failure.executed,
+      cause: signal.reason,
+    },
+  );
 }

@@ -42,16 +42,19 @@ export async function drive(call: () => Promise<unknown>, { inFlight, ms }: Load
   };
 
   const from = performance.now();
-  let finished = { calls: 0, ms: 1 };
+  let finished: { calls: number; ms: number } | undefined;
   const timer = setTimeout(() => {
     over = true;
-    finished = { calls, ms: performance.now() - from };
+    // Where not even one call ends in time, the first that ends counts.
+    if (calls > 0) finished = { calls, ms: performance.now() - from };
   }, ms);
   try {
     await Promise.all(Array.from({ length: inFlight }, (_, number) => lane(number)));
   } finally {
+    over = true;
     clearTimeout(timer);
   }
+  finished ??= { calls, ms: performance.now() - from };
   samples.sort((a, b) => a - b);
   return { ...finished, p50Us: at(samples, 0.5) * 1_000, p99Us: at(samples, 0.99) * 1_000 };
 }

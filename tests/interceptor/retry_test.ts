@@ -21,7 +21,7 @@ async function run(
   const platform = virtualPlatform(1);
   const seen: { attempt: number; avoid: readonly string[]; at: number }[] = [];
   const endpoints = options.endpoints ?? ["a", "b", "c", "d"];
-  const invoke = retry(options.retry, platform)((call) => {
+  const invoke = retry(options.retry, { platform })((call) => {
     const outcome = script[seen.length] ?? "ok";
     seen.push({ attempt: call.attempt, avoid: call.avoid ?? [], at: platform.clock.now() });
     call.endpoint = endpoints.find((endpoint) => !call.avoid?.includes(endpoint)) ?? endpoints[0];
@@ -103,7 +103,7 @@ Deno.test("retry waits as long as the server says", async () => {
 Deno.test("retry stops waiting when the call is cancelled", async () => {
   const platform = virtualPlatform(1);
   const controller = new AbortController();
-  const invoke = retry({}, platform)(() => Promise.reject(new RpcError("unavailable", "scripted")));
+  const invoke = retry({}, { platform })(() => Promise.reject(new RpcError("unavailable", "scripted")));
   const pending = invoke(new Call({ procedure: "t/t", kind: "unary", idempotent: true, signal: controller.signal }));
   const failure = assertRejects(() => pending, RpcError, "cancelled");
   await platform.clock.advance(1);
