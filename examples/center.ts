@@ -9,12 +9,14 @@
  */
 import { listenCenter } from "@erpc/erpc";
 
-const center = await listenCenter(Deno.args[0]);
-console.log(`The center listens on ${center.endpoint}`);
-
-await new Promise<void>((stop) => {
+const stopped = new Promise<void>((stop) => {
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGTERM", stop);
 });
+
+const center = await listenCenter(Deno.args[0]);
+console.log(`The center listens on ${center.endpoint}`);
+
+await stopped;
 await center.close();
 console.log("The center is closed");

@@ -64,7 +64,11 @@ async function countAll(lines: readonly string[]): Promise<void> {
 
 async function countHits(): Promise<number> {
   let hits = 0;
-  for await (const _ of service.search({ text, pattern: PATTERN })) hits++;
+  try {
+    for await (const _ of service.search({ text, pattern: PATTERN })) hits++;
+  } catch (error) {
+    failures.push(error);
+  }
   return hits;
 }
 

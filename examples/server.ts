@@ -7,6 +7,11 @@
  */
 import { Server } from "@erpc/erpc";
 
+const stopped = new Promise<void>((stop) => {
+  Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGTERM", stop);
+});
+
 const center = Deno.args[0] ?? "tcp://127.0.0.1:7700";
 const server = new Server({ center });
 server.handle("demo.hello", ({ name }) => `Hello, ${name}!`);
@@ -17,9 +22,6 @@ if (server.registration !== "registered") {
   console.warn(`There is no center at ${center} yet: start examples/center.ts, and the server registers by itself`);
 }
 
-await new Promise<void>((stop) => {
-  Deno.addSignalListener("SIGINT", stop);
-  Deno.addSignalListener("SIGTERM", stop);
-});
+await stopped;
 await server.drain();
 console.log("The server is closed");

@@ -151,6 +151,7 @@ export class Channel {
     const { promise, resolve, reject } = Promise.withResolvers<ByteConnection>();
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     this.#transport.connect(this.endpoint, { signal }).then((socket) => {
+      signal.addEventListener("abort", () => socket.close(), { once: true });
       if (signal.aborted) socket.close();
       resolve(socket);
     }, reject);

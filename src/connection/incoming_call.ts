@@ -101,6 +101,7 @@ export class IncomingCall extends Stream implements Context {
     }
     if (this.#kind === "clientStream" || this.#kind === "bidi") {
       this.#discard(end - at);
+      this.openWindow();
       this.#requests = new Inbox((costBytes) => this.consumed(costBytes), () => {});
       this.#run(undefined, this.#requests);
     } else this.#onPiece(bytes, at, end, end - at, more);

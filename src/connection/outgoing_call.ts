@@ -90,6 +90,7 @@ export class OutgoingCall extends Stream {
       return;
     }
     const { kind, messages } = this.call;
+    if (kind === "serverStream" || kind === "bidi") this.openWindow();
     if (kind === "oneway") {
       if (!this.listed) this.onSent();
     } else if (messages !== undefined && (kind === "clientStream" || kind === "bidi")) {

@@ -164,6 +164,11 @@ export abstract class Stream extends TimerEntry implements SendingStream {
     if (due > 0) this.host.giveCredit(this, due);
   }
 
+  /** Keeps account of what comes from now on: needed as soon as more than one message may. */
+  protected openWindow(): void {
+    this.#window ??= new ReceiveWindow(this.host.settings.limits.streamWindowBytes);
+  }
+
   get #ownWindow(): ReceiveWindow {
     return this.#window ??= new ReceiveWindow(this.host.settings.limits.streamWindowBytes);
   }

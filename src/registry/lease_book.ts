@@ -97,6 +97,11 @@ export class LeaseBook {
     return this.#holdings.size;
   }
 
+  /** How many services are offered. */
+  get serviceCount(): number {
+    return Math.max(0, this.#rosters.size - 1);
+  }
+
   /**
    * Lists an instance, which the book keeps and nobody may change from then on, and ends the lease that its id had. Listing
    * again what is listed already is no change.

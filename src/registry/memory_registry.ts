@@ -42,6 +42,7 @@ export const DEFAULT_MEMORY_REGISTRY: Readonly<Required<MemoryRegistryOptions>> 
 });
 
 const MAX_TTL_MS = 24 * 60 * 60_000;
+const CAUSES: ReadonlySet<unknown> = new Set<RemovalCause>(["deregistered", "drained", "expired", "fenced", "admin"]);
 
 /**
  * A registry in this process: for tests, for programs that are their own center, and behind a center.
@@ -107,6 +108,7 @@ export class MemoryRegistry implements Registry {
   /** Ends the lease and the listing; `cause` defaults to `deregistered`. Harmless when they have ended already. */
   deregister(lease: Lease, cause: RemovalCause = "deregistered"): Promise<void> {
     return this.#run("deregister an instance", undefined, () => {
+      if (!CAUSES.has(cause)) throw new TypeError(`Cannot deregister an instance: there is no cause ${String(cause)}`);
       this.#book.deregister(lease, cause);
       if (this.#book.size === 0) this.#sweepNoMore();
     });
@@ -194,8 +196,8 @@ export class MemoryRegistry implements Registry {
 
   #delete(watch: BookWatch): void {
     const watches = this.#watches.get(watch.name);
-    if (watches === undefined || !watches.delete(watch)) return;
-    if (watches.size === 0) this.#watches.delete(watch.name);
+    watches?.delete(watch);
+    if (watches?.size === 0) this.#watches.delete(watch.name);
     this.#watcherCount--;
   }
 }

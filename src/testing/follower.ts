@@ -13,11 +13,13 @@ export class Follower implements AsyncDisposable {
   /** Where it is. */
   cursor: Cursor | undefined;
   readonly #events: AsyncIterator<WatchEvent>;
+  readonly #patienceMs: number;
   #told = 0;
 
   /** Begins at a place, or with a snapshot. Reads nothing yet. */
-  constructor(events: AsyncIterable<WatchEvent>, before: Place) {
+  constructor(events: AsyncIterable<WatchEvent>, before: Place, patienceMs: number) {
     this.#events = events[Symbol.asyncIterator]();
+    this.#patienceMs = patienceMs;
     this.listed = new Map(before.listed);
     this.cursor = before.cursor;
   }
@@ -35,7 +37,7 @@ export class Follower implements AsyncDisposable {
   /** Reads until something holds. */
   async until(what: string, holds: () => boolean): Promise<void> {
     while (!holds()) {
-      const { done, value } = await within(this.#events.next(), `the watch to tell of ${what}`);
+      const { done, value } = await within(this.#events.next(), `the watch to tell of ${what}`, this.#patienceMs);
       check(done !== true, `The watch ended before it told of ${what}`);
       this.#apply(value);
     }
@@ -43,7 +45,7 @@ export class Follower implements AsyncDisposable {
 
   /** Ends the watch. */
   async close(): Promise<void> {
-    await this.#events.return?.();
+    await within(Promise.resolve(this.#events.return?.()), "the watch to end", this.#patienceMs);
   }
 
   /** Ends the watch. */
@@ -98,8 +100,8 @@ export interface Place {
 
 const NOWHERE: Place = { cursor: undefined, listed: new Map() };
 
-/** Follows a service from the beginning, or from where another follower ended. */
-export function follow(registry: Registry, service: string, before: Place = NOWHERE): Follower {
+/** Follows a service from the beginning, or from where another follower ended; what never comes is waited for `patienceMs`. */
+export function follow(registry: Registry, service: string, before: Place = NOWHERE, patienceMs = 10_000): Follower {
   const options: WatchOptions = before.cursor === undefined ? {} : { after: before.cursor };
-  return new Follower(registry.watch(service, options), before);
+  return new Follower(registry.watch(service, options), before, patienceMs);
 }

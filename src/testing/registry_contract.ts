@@ -1,8 +1,8 @@
 import { RpcError } from "../core/error.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Cursor, Lease, Registry } from "../registry/registry.ts";
-import { check, checkSame, type ContractCase, within } from "./contract.ts";
-import { follow } from "./follower.ts";
+import { check, checkSame, type ContractCase, within as withinMs } from "./contract.ts";
+import { follow as followFrom, type Place } from "./follower.ts";
 
 /** A registry under test. What an environment needs beside it goes into members of its own. */
 export interface RegistrySubject {
@@ -12,12 +12,14 @@ export interface RegistrySubject {
   close?(): Promise<void>;
 }
 
-/** What only some environments can do. Cases that need what is missing are left out. */
+/** What differs among environments. Cases that need a hook that is missing are left out. */
 export interface RegistryHooks<Subject extends RegistrySubject> {
   /** Resolves when a lease that nobody renews has run out. */
   expire?(subject: Subject, lease: Lease): Promise<void>;
   /** How many loops over a watch the registry serves. */
   watcherCount?(subject: Subject): number | Promise<number>;
+  /** How long to wait for what never comes, in milliseconds of real time. Default 10 000. */
+  readonly patienceMs?: number;
 }
 
 const WORDS = "demo.Words";
@@ -33,13 +35,17 @@ const NUMBERS = "demo.Numbers";
  * ```
  *
  * A case opens a registry, throws an `Error` that says what it saw, and closes the registry. Cases may run in any order, and
- * twice. What never comes is waited for 10 s.
+ * twice.
  */
 export function registryContract<Subject extends RegistrySubject>(
   name: string,
   open: () => Promise<Subject>,
   hooks: RegistryHooks<Subject> = {},
 ): ContractCase[] {
+  const { patienceMs = 10_000 } = hooks;
+  const within = <T>(promise: Promise<T>, what: string) => withinMs(promise, what, patienceMs);
+  const follow = (registry: Registry, service: string, before?: Place) =>
+    followFrom(registry, service, before, patienceMs);
   const cases: ContractCase[] = [];
   const add = (what: string, body: (registry: Registry, subject: Subject) => Promise<void>) => {
     const run = async () => {

@@ -67,6 +67,22 @@ Deno.test("consistent hash, two instances with the same point, the lower id has 
   }
 });
 
+Deno.test("consistent hash, every place on a ring of few points, the instance of the next point", () => {
+  for (let size = 1; size <= 6; size++) {
+    const candidates = candidatesOf(idsOf(size));
+    const points = candidates
+      .map(({ instance: { id } }) => ({ id, hash: murmur3Pair(0, murmur3(id, 1), murmur3(id)) }))
+      .sort((a, b) => a.hash - b.hash);
+    let hash = 0;
+    const pick = consistentHash({ pointsPerInstance: 1 }).build(candidates, { u32: () => hash });
+    for (const at of [0, 2 ** 32 - 1, ...points.flatMap((point) => [point.hash - 1, point.hash, point.hash + 1])]) {
+      hash = at;
+      const expected = points.find((point) => point.hash >= at) ?? points[0];
+      assertEquals(pick(request())?.instance.id, expected.id, `at ${at} of ${JSON.stringify(points)}`);
+    }
+  }
+});
+
 Deno.test("X27 consistent hash, one of n instances joins or leaves, at most 1.1 / n of the keys move, to it or from it", () => {
   for (const size of [3, 10, 100]) {
     const before = owners(candidatesOf(idsOf(size)));
@@ -107,6 +123,19 @@ Deno.test("consistent hash, weights in another unit, same instances", () => {
   for (const unit of [1 / 64, 16, 1024]) {
     assertEquals(owners(candidatesOf(idsOf(10), (id) => unit * weightOf(id)), few), expected, `times ${unit}`);
   }
+});
+
+Deno.test("X27 consistent hash, a heavier instance joins, keys move to it and nowhere else", () => {
+  const before = owners(candidatesOf(idsOf(10)));
+  const after = owners(candidatesOf([...idsOf(10), "heavy"], (id) => id === "heavy" ? 3 : 1));
+  const moved = after.filter((id, n) => id !== before[n]);
+  assertEquals(new Set(moved), new Set(["heavy"]));
+});
+
+Deno.test("consistent hash, an instance of hardly any weight, has a point all the same", () => {
+  const candidates = candidatesOf(idsOf(10), (id) => id === "a3" ? 0.001 : 1);
+  const hash = murmur3Pair(0, murmur3("a3", 1), murmur3("a3"));
+  assertEquals(consistentHash().build(candidates, { u32: () => hash })(request())?.instance.id, "a3");
 });
 
 Deno.test("consistent hash, an instance of weight 0, its keys go elsewhere and no others move", () => {

@@ -245,6 +245,18 @@ Deno.test("LeaseBook, warming, until the time that was given", () => {
   assertEquals(openBook().snapshot("*", -1e9).warming, false);
 });
 
+Deno.test("LeaseBook, services, counted while somebody offers them", () => {
+  const book = openBook();
+  assertEquals([book.size, book.serviceCount], [0, 0]);
+  const a = book.register(instanceOf("a", { services: [WORDS, NUMBERS] }), 1000, 0);
+  book.register(instanceOf("b", { services: [WORDS, WORDS] }), 1000, 0);
+  assertEquals([book.size, book.serviceCount], [2, 2]);
+  book.deregister(a, "deregistered");
+  assertEquals([book.size, book.serviceCount], [1, 1]);
+  book.sweep(1000);
+  assertEquals([book.size, book.serviceCount], [0, 0]);
+});
+
 Deno.test("H38 LeaseBook, names of prototypes, like any others", () => {
   const book = openBook();
   for (const odd of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {

@@ -3,7 +3,7 @@ import { RpcError } from "../../src/core/error.ts";
 import { below, type Clock, type Platform } from "../../src/core/platform.ts";
 import type { Instance } from "../../src/registry/instance.ts";
 import { MemoryRegistry, type MemoryRegistryOptions } from "../../src/registry/memory_registry.ts";
-import type { Lease, WatchEvent, WatchOptions } from "../../src/registry/registry.ts";
+import type { Lease, RemovalCause, WatchEvent, WatchOptions } from "../../src/registry/registry.ts";
 import { follow } from "../../src/testing/follower.ts";
 import { registryContract } from "../../src/testing/registry_contract.ts";
 import { seededRandom } from "../../src/testing/seeded_random.ts";
@@ -192,6 +192,20 @@ Deno.test("MemoryRegistry watch, more changes than fit one event, come in severa
   await registry.close();
 });
 
+Deno.test("MemoryRegistry watch, a full event and then changes under other names alone, is not woken for those", async () => {
+  const { clock, registry } = openRegistry();
+  const watch = iterate(registry);
+  await watch.next();
+  for (let n = 0; n < 1_000; n++) await registry.register(instanceOf(`a${n}`));
+  await registry.register(instanceOf("elsewhere", { services: [NUMBERS] }));
+  assertMatch(short(await watch.next()), /^changes 1000: /);
+  const next = watch.next();
+  assert(await isPending(next, clock));
+  await registry.register(instanceOf("b"));
+  assertEquals(short(await next), "changes 1002: +b");
+  await registry.close();
+});
+
 Deno.test("MemoryRegistry watch, a cursor that nothing has come after, is told so at once", async () => {
   const { clock, registry } = openRegistry();
   await registry.register(instanceOf("a"));
@@ -372,6 +386,10 @@ Deno.test("MemoryRegistry, misuse, says the name, the value and the range", asyn
   }
   assertEquals(registry.instanceCount, 0);
   assertThrows(() => registry.watch("no name"), TypeError, '"no name"');
+  const lease = await registry.register(instanceOf("b"));
+  const cause = "bored" as RemovalCause;
+  await assertRejects(() => registry.deregister(lease, cause), TypeError, "there is no cause bored");
+  assertEquals(registry.instanceCount, 1);
   await assertRejects(() => registry.lookup(""), TypeError, '""');
   for (
     const [name, value] of [["ttlMs", 0], ["sweepMs", 0], ["sweepMs", 60_001], ["historyLimit", 0], [

@@ -1,0 +1,98 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { Center, MemoryRegistry } from "@erpc/erpc";
+import { instanceOf } from "../registry/instances.ts";
+import { erpc, type FakeIo, start } from "./fake_io.ts";
+
+/** The lines on standard output without their times. */
+function lines(io: FakeIo): string[] {
+  return io.out.trimEnd().split("\n").map((line) => {
+    assertMatch(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z {2}/);
+    return line.slice(26);
+  });
+}
+
+async function startCenter(endpoint = "tcp://127.0.0.1:0", registry?: MemoryRegistry): Promise<Center> {
+  const center = new Center({ registry });
+  await center.listen(endpoint);
+  return center;
+}
+
+Deno.test("erpc watch, first what is listed, then each change with its cause, until interrupted", async () => {
+  await using center = await startCenter();
+  const { registry } = center;
+  const before = await registry.register(instanceOf("a"));
+  await using running = start(["watch", "demo.Words", "--center", center.endpoint]);
+  await running.io.until(/Watching "demo\.Words" at \S+: 1 listed\n/);
+  const later = await registry.register(instanceOf("longer", { endpoints: ["tcp://10.0.0.8:4000"] }));
+  await running.io.until(/registered\n/);
+  await registry.register(instanceOf("other", { services: ["demo.Other"] }));
+  await registry.register(instanceOf("longer", { endpoints: ["tcp://10.0.0.9:4000"], incarnation: 2 }));
+  await running.io.until(/updated\n/);
+  await registry.deregister(before, "drained");
+  await running.io.until(/drained\n/);
+  await registry.deregister(later); // fenced: no change
+  await registry.register(instanceOf("a"));
+  await running.io.until(/ a {2,}.*registered\n/);
+  assertEquals(lines(running.io), [
+    "+  a  tcp://10.0.0.7:4000  listed",
+    "+  longer  tcp://10.0.0.8:4000  registered",
+    "+  longer  tcp://10.0.0.9:4000  updated",
+    "-  a       tcp://10.0.0.7:4000  drained",
+    "+  a       tcp://10.0.0.7:4000  registered",
+  ]);
+  running.io.stop();
+  assertEquals(await running.ended, 0);
+});
+
+Deno.test("erpc watch '*', follows every service", async () => {
+  await using center = await startCenter();
+  await using running = start(["watch", "*", "--center", center.endpoint]);
+  await running.io.until(/Watching "\*" at \S+: 0 listed\n/);
+  await center.registry.register(instanceOf("a", { services: ["demo.One"] }));
+  await center.registry.register(instanceOf("b", { services: ["demo.Two"] }));
+  await running.io.until(/ b {2}/);
+  assertEquals(lines(running.io), [
+    "+  a  tcp://10.0.0.7:4000  registered",
+    "+  b  tcp://10.0.0.7:4000  registered",
+  ]);
+});
+
+Deno.test("erpc watch, the center restarts empty, says so and tells who is gone and who is new", async () => {
+  const first = await startCenter();
+  const { endpoint } = first;
+  await first.registry.register(instanceOf("gone"));
+  await first.registry.register(instanceOf("stays"));
+  await using running = start(["watch", "demo.Words", "--center", endpoint]);
+  await running.io.until(/2 listed\n/);
+  await first.close();
+  await running.io.until(/Lost the center: .*\n/);
+  const registry = new MemoryRegistry();
+  await registry.register(instanceOf("stays"));
+  await registry.register(instanceOf("new"));
+  {
+    await using _second = await startCenter(endpoint, registry);
+    await running.io.until(/Lost the center: .*\n(.*\n)*Watching .*: 2 listed\n/);
+    assertEquals(lines(running.io).slice(2), [
+      "-  gone   tcp://10.0.0.7:4000  gone",
+      "+  new    tcp://10.0.0.7:4000  listed",
+    ]);
+    assertEquals(running.io.err.match(/Lost the center/g)?.length, 1);
+  }
+  await registry.close();
+});
+
+Deno.test("erpc watch, interrupted while the center is lost, exit code 0", async () => {
+  const center = await startCenter();
+  await using running = start(["watch", "demo.Words", "--center", center.endpoint]);
+  await running.io.until(/0 listed\n/);
+  await center.close();
+  await running.io.until(/Lost the center: .*\n/);
+  running.io.stop();
+  assertEquals(await running.ended, 0);
+});
+
+Deno.test("erpc watch, no center there to begin with, says what could not be reached, exit code 1", async () => {
+  const { code, out, err } = await erpc(["watch", "demo.Words", "--center", "tcp://127.0.0.1:1"]);
+  assertEquals([code, out], [1, ""]);
+  assertMatch(err, /^unavailable: Cannot connect to tcp:\/\/127\.0\.0\.1:1: Connection refused.*\n$/);
+});

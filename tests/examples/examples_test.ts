@@ -1,0 +1,113 @@
+import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { Program, run } from "./program.ts";
+
+/** An endpoint of this machine where nobody listens. */
+function deadEndpoint(): string {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return `tcp://127.0.0.1:${listener.addr.port}`;
+}
+
+Deno.test("center.ts, server.ts and client.ts, greet and close cleanly, in three processes", async () => {
+  await using center = new Program("center.ts", "tcp://127.0.0.1:0");
+  const endpoint = await center.line(/^The center listens on (tcp:\S+)$/);
+  await using server = new Program("server.ts", endpoint);
+  await server.line(/^The server listens on (tcp:\S+)$/);
+
+  assertEquals(await run("client.ts", endpoint), { code: 0, stdout: "Hello, world!\n", stderr: "" });
+
+  server.kill("SIGINT");
+  await server.line(/^The server is closed$/);
+  const { code, stderr } = await server.ended();
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+
+  const lonely = await run("client.ts", endpoint);
+  assertEquals(lonely.code, 1);
+  assertStringIncludes(lonely.stderr, 'Cannot call service "demo": no instance of it is registered\n');
+
+  center.kill("SIGTERM");
+  await center.line(/^The center is closed$/);
+  assertEquals((await center.ended()).code, 0);
+});
+
+Deno.test("client.ts, says what to start, without a center", async () => {
+  const endpoint = deadEndpoint();
+  const { code, stdout, stderr } = await run("client.ts", endpoint);
+  assertEquals(code, 1);
+  assertEquals(stdout, "");
+  assertStringIncludes(stderr, `Cannot connect to ${endpoint}`);
+  assertStringIncludes(stderr, "Are examples/center.ts and examples/server.ts running?\n");
+});
+
+Deno.test("server.ts, says that it waits for the center, without one", async () => {
+  const endpoint = deadEndpoint();
+  await using server = new Program("server.ts", endpoint);
+  await server.line(/^The server listens on/);
+  server.kill("SIGTERM");
+  const { code, stderr } = await server.ended();
+  assertEquals(code, 0);
+  assertStringIncludes(stderr, `There is no center at ${endpoint} yet`);
+});
+
+Deno.test("calculator.ts, calculates, through a typed client", async () => {
+  assertEquals(await run("calculator.ts"), {
+    code: 0,
+    stdout: "40 + 2 = 42\n40 − 2 = 38\n40 ÷ 0 : invalid_argument - Cannot divide by zero\n",
+    stderr: "",
+  });
+});
+
+Deno.test("streams.ts, shows each kind of method, and that leaving a stream ends its handler", async () => {
+  const { code, stdout, stderr } = await run("streams.ts");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  for (
+    const expected of [
+      "  { words: 3 }\n",
+      '  { line: 2, text: "on little cat feet." }\n  { line: 5, text: "and then moves on." }\n',
+      "  1\n  2\n  3\n  the handler has ended: ctx.signal.aborted is true\n",
+      "  { words: 18 }\n",
+      "  < THE FOG COMES\n",
+      "  < ON LITTLE CAT FEET.\n",
+      "  the server noted: remember the fog\n",
+    ]
+  ) assertStringIncludes(stdout, expected);
+});
+
+Deno.test("balance.ts, counts calls per server, and moves keys only to the server that joined", async () => {
+  const { code, stdout, stderr } = await run("balance.ts");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const rows = new Map(stdout.trim().split("\n").map((line) => [line.slice(0, 16).trim(), line.slice(16)]));
+  const cells = (label: string) => rows.get(label)?.trim().split(/\s+/) ?? [];
+
+  for (const name of ["random", "round_robin", "consistent_hash"]) {
+    const calls = cells(name).map(Number);
+    assertEquals(calls.length, 3, stdout);
+    assertEquals(calls.reduce((sum, count) => sum + count), 600, stdout);
+    // Taking turns begins anew whenever one of the three connections comes up.
+    if (name === "round_robin") assertLess(Math.max(...calls) - Math.min(...calls), 20, stdout);
+    assert(calls.every((count) => count > 0), stdout);
+  }
+
+  const [before, after] = [cells("three servers"), cells("with dan")];
+  assertEquals(before.length, cells("hash key").length, stdout);
+  const moved = after.filter((server, i) => server !== before[i]);
+  assertEquals(moved, moved.map(() => "dan"), stdout);
+  assert(moved.length > 0 && moved.length < after.length, stdout);
+});
+
+Deno.test("msgpack.ts, brings back bytes and 64-bit integers as what they were", async () => {
+  const { code, stdout, stderr } = await run("msgpack.ts");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const received = stdout.slice(stdout.indexOf("received"));
+  assertStringIncludes(received, "takenAtNs: 1767225600123456789n");
+  assertStringIncludes(received, "pixels: Uint8Array(4) [ 255, 245, 127, 0 ]");
+});
+
+Deno.test("logging.ts, shows the cause of a failure to the log and not to the caller", async () => {
+  const { code, stdout, stderr } = await run("logging.ts");
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^The server listens on tcp:/m);
+  assertMatch(stdout, /^info {2}The server listens on tcp:/m);
+  assertMatch(stderr, /^The handler of "demo\/fail" failed Error: the disk is full$/m);
+  assertMatch(stdout, /^error The handler of "demo\/fail" failed Error: the disk is full$/m);
+  assertEquals(stdout.match(/the caller sees only: The handler failed\n/g)?.length, 2, stdout);
+});
