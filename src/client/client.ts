@@ -48,7 +48,7 @@ export interface ClientStats {
 /**
  * Where services are called: finds instances, picks one for each call, and shares one connection with each.
  *
- * ```ts
+ * ```ts ignore
  * await using client = new Client({ center: "tcp://127.0.0.1:7700" });
  * const words = client.service(Words);
  * await words.count({ text: "one two" }, { timeoutMs: 500 });

@@ -65,7 +65,11 @@ export class Cluster implements ViewHost {
     if (held === undefined) {
       const channel = new Channel(endpoint, this.#settings, this.#transport);
       const users: ServiceView[] = [];
+      let failing = false;
       channel.onState = () => {
+        // Only this changes who may be picked; a picker that is made anew for less begins its round again.
+        if (failing === (channel.state === "failing")) return;
+        failing = !failing;
         for (const user of users) user.refresh();
       };
       this.#channels.set(endpoint, held = { channel, users });

@@ -4,7 +4,7 @@
  * The set is kept for as long as the registry is silent. A registry that has just started does not shrink it.
  */
 import { backoffMs, REDIAL } from "../core/backoff.ts";
-import { asRpcError, RpcError } from "../core/error.ts";
+import { asRpcError, RpcError, textOf } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Platform } from "../core/platform.ts";
 import type { Balancer, Candidate, Picker, PickRequest } from "../balancer/balancer.ts";
@@ -85,7 +85,7 @@ export class ServiceView {
     const why = this.isClosed
       ? "the client was closed"
       : this.#cursor === undefined
-      ? `the registry can't be reached: ${this.#failure instanceof Error ? this.#failure.message : this.#failure}`
+      ? `the registry can't be reached: ${textOf(this.#failure)}`
       : "no instance of it is registered";
     return new RpcError("unavailable", `Cannot call service "${this.service}": ${why}`, {
       executed: "no",

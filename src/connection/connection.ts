@@ -9,7 +9,7 @@
  */
 import type { Call, Invoker, Peer, Reply } from "../core/call.ts";
 import type { Code } from "../core/code.ts";
-import { RpcError } from "../core/error.ts";
+import { RpcError, textOf } from "../core/error.ts";
 import { TimerEntry } from "../core/timers.ts";
 import { ByteReader } from "../protocol/byte_reader.ts";
 import {
@@ -125,7 +125,7 @@ export class Connection implements CallHost, AnswerHost {
       greeted.socket,
       settings.counters,
       () => this.sender.pump(),
-      (cause) => this.#end(`writing failed: ${messageOf(cause)}`),
+      (cause) => this.#end(`writing failed: ${textOf(cause)}`),
     );
     this.sender = new Sender(
       this.outbox,
@@ -355,7 +355,7 @@ export class Connection implements CallHost, AnswerHost {
     } catch (error) {
       if (this.#over !== undefined) return;
       if (error instanceof ProtocolViolation) this.#violated(error);
-      else this.#end(`reading failed: ${messageOf(error)}`);
+      else this.#end(`reading failed: ${textOf(error)}`);
     }
   }
 
@@ -749,8 +749,4 @@ class Watch extends TimerEntry {
 
 function violation(what: string): ProtocolViolation {
   return new ProtocolViolation(GoAwayCode.protocol, `Cannot go on: the other side sent ${what}`);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
 /** How a connection begins: the preface, and one HELLO from each side (PROTOCOL §2). */
 import type { Peer } from "../core/call.ts";
-import { RpcError } from "../core/error.ts";
+import { RpcError, textOf } from "../core/error.ts";
 import { ByteReader } from "../protocol/byte_reader.ts";
 import { ByteWriter } from "../protocol/byte_writer.ts";
 import { readGoAway, writeGoAway } from "../protocol/control.ts";
@@ -90,7 +90,7 @@ async function withinTime(socket: ByteConnection, settings: Settings, greet: () 
     const code = error instanceof ProtocolViolation && error.goAwayCode === GoAwayCode.unauthenticated
       ? "unauthenticated"
       : "unavailable";
-    throw failed(socket, error instanceof Error ? error.message : String(error), code, error);
+    throw failed(socket, textOf(error), code, error);
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { Call, type Context, type Peer, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
-import { type Executed, RpcError } from "../core/error.ts";
+import { type Executed, RpcError, textOf } from "../core/error.ts";
 import { Metadata } from "../core/metadata.ts";
 import { Flag, Kind } from "../protocol/frame.ts";
 import { checkMetadata, writeMetadata } from "../protocol/metadata_block.ts";
@@ -180,7 +180,7 @@ export class IncomingCall extends Stream implements Context {
     } catch (error) {
       this.host.consumed(cost);
       return this.#failRequest(
-        new RpcError("invalid_argument", `Cannot decode the request as ${this.#codec.name}: ${messageOf(error)}`, {
+        new RpcError("invalid_argument", `Cannot decode the request as ${this.#codec.name}: ${textOf(error)}`, {
           executed: this.started ? "yes" : "no",
         }),
       );
@@ -403,8 +403,4 @@ function merged(first: Metadata | undefined, second: Metadata | undefined): Meta
 
 function toBytes(encoded: Uint8Array | string): Uint8Array {
   return typeof encoded === "string" ? new TextEncoder().encode(encoded) : encoded.slice();
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -7,7 +7,7 @@
 import { type Call, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Code } from "../core/code.ts";
-import { type Executed, RpcError } from "../core/error.ts";
+import { type Executed, RpcError, textOf } from "../core/error.ts";
 import { Metadata } from "../core/metadata.ts";
 import type { MetadataProblem } from "../protocol/metadata_block.ts";
 import type { Status } from "../protocol/status.ts";
@@ -83,7 +83,7 @@ export class OutgoingCall extends Stream {
       this.#settle(
         error instanceof RpcError ? error : new RpcError(
           "invalid_argument",
-          `Cannot encode the request of "${this.call.procedure}" as ${this.codec.name}: ${messageOf(error)}`,
+          `Cannot encode the request of "${this.call.procedure}" as ${this.codec.name}: ${textOf(error)}`,
           { executed: "no", cause: error },
         ),
       );
@@ -263,7 +263,7 @@ export class OutgoingCall extends Stream {
         "cancelled",
         error instanceof RpcError ? error : new RpcError(
           "cancelled",
-          `Cannot go on with "${this.call.procedure}": its requests failed: ${messageOf(error)}`,
+          `Cannot go on with "${this.call.procedure}": its requests failed: ${textOf(error)}`,
           { executed: this.#executed, cause: error },
         ),
       );
@@ -297,7 +297,7 @@ export class OutgoingCall extends Stream {
   #undecodable(error: unknown): RpcError {
     return new RpcError(
       "internal",
-      `Cannot decode a reply of "${this.call.procedure}" as ${this.codec.name}: ${messageOf(error)}`,
+      `Cannot decode a reply of "${this.call.procedure}" as ${this.codec.name}: ${textOf(error)}`,
       { executed: "yes", cause: error },
     );
   }
@@ -362,8 +362,4 @@ export function checkSize(encoded: Uint8Array | string, maxBytes: number, proced
 
 function cancelled(reason: unknown, executed: Executed): RpcError {
   return new RpcError("cancelled", "The call was cancelled", { executed, cause: reason });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -61,6 +61,15 @@ export class RpcError extends Error {
 /** What was thrown, as an {@link RpcError}: itself if it is one, otherwise `code` with `what` before its message. */
 export function asRpcError(thrown: unknown, code: Code, what: string, options: RpcErrorOptions = {}): RpcError {
   if (thrown instanceof RpcError) return thrown;
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
-  return new RpcError(code, `${what}: ${text}`, { ...options, cause: thrown });
+  return new RpcError(code, `${what}: ${textOf(thrown)}`, { ...options, cause: thrown });
+}
+
+/** What was thrown, in words. Anything can be thrown, also what no text can be made of. */
+export function textOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message;
+  try {
+    return String(thrown);
+  } catch {
+    return Object.prototype.toString.call(thrown);
+  }
 }

@@ -24,6 +24,10 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
   /** Makes a set of pairs, with a copy of `init` in it. */
   constructor(init?: MetadataInit) {
     if (init === undefined) return;
+    if (init instanceof Metadata) {
+      this.#pairs = [...init.#pairs];
+      return;
+    }
     const pairs = Symbol.iterator in init ? init as Iterable<readonly [string, MetadataValue]> : Object.entries(init);
     for (const [key, value] of pairs) this.append(key, value);
   }

@@ -33,7 +33,9 @@ export function withDefaults<T extends object>(defaults: Readonly<T>, given: Par
   const merged: T = { ...defaults };
   if (given === undefined) return merged;
   for (const key of Object.keys(given) as (keyof T)[]) {
-    if (!(key in defaults)) throw new TypeError(`Cannot use option "${String(key)}": there is none of that name`);
+    if (!Object.hasOwn(defaults, key)) {
+      throw new TypeError(`Cannot use option "${String(key)}": there is none of that name`);
+    }
     const value = given[key];
     if (value !== undefined) merged[key] = value as T[keyof T];
   }

@@ -83,9 +83,11 @@ export function service<M extends Methods>(name: string, methods: M): Service<M>
   const parts: string[] = [];
   for (const key of Object.keys(methods).sort()) {
     const { kind, idempotent } = methods[key];
-    if (!METHOD_NAME.test(key)) {
+    if (!METHOD_NAME.test(key) || key.length > MAX_NAME || UNUSABLE.has(key)) {
       throw new TypeError(
-        `Cannot declare method ${JSON.stringify(key)} of "${name}": it must match ${METHOD_NAME.source}`,
+        `Cannot declare method ${
+          JSON.stringify(key)
+        } of "${name}": it must match ${METHOD_NAME.source}, have at most ${MAX_NAME} characters, and be neither "then" nor "__proto__"`,
       );
     }
     if (!KINDS.has(kind)) {
@@ -105,6 +107,8 @@ export function service<M extends Methods>(name: string, methods: M): Service<M>
 const SERVICE_NAME = /^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$/;
 const METHOD_NAME = /^[A-Za-z_][\w-]*$/;
 const MAX_NAME = 200;
+/** An object with a function `then` is called when it is awaited; `__proto__` is no property like others. */
+const UNUSABLE: ReadonlySet<string> = new Set(["then", "__proto__"]);
 const KINDS: ReadonlySet<unknown> = new Set<MethodKind>(["unary", "serverStream", "clientStream", "bidi", "oneway"]);
 
 /** Checks a service's full name. @throws {TypeError} */

@@ -56,6 +56,7 @@ export class Timers implements Disposable {
   #armedFor = Infinity;
   #sweptTo: number;
   #disposed = false;
+  #sweeping = false;
 
   /** Makes an empty wheel, which costs no timer. */
   constructor(clock: Clock) {
@@ -83,7 +84,7 @@ export class Timers implements Disposable {
     this.#slots[slot] = entry;
     if (this.#count++ === 0 && this.#timer === undefined) this.#sweptTo = Math.min(this.#now(), tick);
     const at = (tick + 1) * SLOT_MS;
-    if (at < this.#armedFor) this.#arm(at);
+    if (at < this.#armedFor && !this.#sweeping) this.#arm(at);
   }
 
   /** Takes back a deadline; harmless when it is not waiting. */
@@ -133,6 +134,7 @@ export class Timers implements Disposable {
     const to = Math.floor(now / SLOT_MS);
     const from = Math.max(this.#sweptTo, to - MASK);
     this.#sweptTo = to;
+    this.#sweeping = true;
     for (let tick = from; tick <= to; tick++) {
       let entry = this.#slots[tick & MASK];
       while (entry !== undefined) {
@@ -148,11 +150,12 @@ export class Timers implements Disposable {
         }
       }
     }
+    this.#sweeping = false;
     this.#armNext();
   }
 
   #armNext(): void {
-    if (this.#count === 0 || this.#disposed || this.#timer !== undefined) return;
+    if (this.#count === 0 || this.#disposed) return;
     for (let tick = this.#sweptTo; tick <= this.#sweptTo + SLOTS; tick++) {
       if (this.#slots[tick & MASK] !== undefined) return this.#arm((tick + 1) * SLOT_MS);
     }

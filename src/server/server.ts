@@ -48,7 +48,7 @@ const DEFAULT_GRACE_MS = 30_000;
 /**
  * Where services run: listens, answers calls with handlers, and keeps itself registered.
  *
- * ```ts
+ * ```ts ignore
  * await using server = new Server({ center: "tcp://127.0.0.1:7700" });
  * server.handle(Words, { count: ({ text }) => ({ words: text.split(/\s+/).length }) });
  * await server.listen("tcp://127.0.0.1:0");

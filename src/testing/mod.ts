@@ -13,8 +13,10 @@
  */
 
 export { codecContract } from "./codec_contract.ts";
-export type { CodecContractOptions, CodecKind } from "./codec_contract.ts";
+export type { CodecCase, CodecContractOptions, CodecKind } from "./codec_contract.ts";
 export { balancerContract } from "./balancer_contract.ts";
 export { registryContract } from "./registry_contract.ts";
+export type { RegistryHooks, RegistrySubject } from "./registry_contract.ts";
+export type { ContractCase } from "./contract.ts";
 export { seededRandom } from "./seeded_random.ts";
 export { VirtualClock, virtualPlatform } from "./virtual_clock.ts";

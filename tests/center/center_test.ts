@@ -152,8 +152,8 @@ for (const balancer of [random(), roundRobin(), consistentHash()]) {
       counts.set(name, (counts.get(name) ?? 0) + 1);
     }
     assertEquals(counts.size, 3);
-    if (balancer.name === "roundRobin") assertEquals([...counts.values()], [100, 100, 100]);
-    if (balancer.name === "consistentHash") {
+    if (balancer.name === "round_robin") assertEquals([...counts.values()], [100, 100, 100]);
+    if (balancer.name === "consistent_hash") {
       const twice = [1, 2].map(() => client.call("who.am", {}, { hashKey: "user-7" }));
       const [first, second] = await Promise.all(twice);
       assertEquals(first, second);

@@ -127,3 +127,8 @@ Deno.test("Metadata, received, takes what was checked before", () => {
   const metadata = Metadata.received([["a", "1"], ["a", "2"]]);
   assertEquals([metadata.size, metadata.getAll("a")], [2, ["1", "2"]]);
 });
+
+Deno.test("Metadata, received pairs with a reserved key, can be copied", () => {
+  const received = Metadata.received([["rpc-later", "1"]]);
+  assertEquals([...new Metadata(received)], [["rpc-later", "1"]]);
+});

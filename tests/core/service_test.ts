@@ -147,3 +147,13 @@ Deno.test("fnv1a, published vectors, same hashes", () => {
   const vectors: [string, number][] = [["", 0x811c9dc5], ["a", 0xe40c292c], ["foobar", 0xbf9cf968]];
   for (const [text, hash] of vectors) assertEquals(fnv1a(text), hash);
 });
+
+Deno.test("H38 service, a method named then or __proto__, is refused", () => {
+  for (const name of ["then", "__proto__", "m".repeat(201)]) {
+    assertThrows(
+      () => service("t.T", Object.fromEntries([[name, unary<void, void>()]])),
+      TypeError,
+      "Cannot declare method",
+    );
+  }
+});
