@@ -1,4 +1,3 @@
-import { backoffMs, REDIAL } from "../core/backoff.ts";
 import { RpcError } from "../core/error.ts";
 import { runtimePlatform } from "../core/platform.ts";
 import { checkServiceName } from "../core/service.ts";
@@ -11,6 +10,9 @@ import { CENTER, type Command } from "./command.ts";
 import { type Io, untilStopped } from "./io.ts";
 import { Columns } from "./table.ts";
 import { printable, styled, timestamp } from "./text.ts";
+
+/** Between attempts. The client paces its dialling; this is for centers that answer, and end every watch. */
+const PAUSE_MS = 200;
 
 /** Follows what a center lists. */
 export const watch: Command = {
@@ -34,11 +36,10 @@ export const watch: Command = {
     const center = client.service(CenterContract);
     const view = new View(io);
     let watching = false;
-    for (let failures = 0; !signal.aborted; failures++) {
+    while (!signal.aborted) {
       let why = "it ended the watch";
       try {
         for await (const event of center.watch({ service, after: view.cursor }, { signal })) {
-          failures = 0;
           await view.apply(event);
           if (!watching) await io.stderr(`Watching "${service}" at ${centers.join(", ")}: ${view.size} listed\n`);
           watching = true;
@@ -50,7 +51,7 @@ export const watch: Command = {
       }
       if (watching) await io.stderr(`Lost the center: ${why}\n`);
       watching = false;
-      await pause(backoffMs(REDIAL, failures, runtimePlatform.random), signal);
+      await pause(PAUSE_MS, signal);
     }
     return 0;
   },

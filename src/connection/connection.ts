@@ -10,7 +10,6 @@
 import type { Call, Invoker, Peer, Reply } from "../core/call.ts";
 import type { Code } from "../core/code.ts";
 import { RpcError, textOf } from "../core/error.ts";
-import { TimerEntry } from "../core/timers.ts";
 import { ByteReader } from "../protocol/byte_reader.ts";
 import {
   readCredit,
@@ -26,7 +25,7 @@ import { ALLOWED_FLAGS, DATA_COST_BYTES, Flag, Kind, MAX_STREAM_ID } from "../pr
 import type { FrameReader } from "../protocol/frame_reader.ts";
 import type { Hello } from "../protocol/hello.ts";
 import { checkMetadata, readMetadata } from "../protocol/metadata_block.ts";
-import { MAX_PROCEDURES, OpenHeader, readOpen, UNNUMBERED, writeOpen } from "../protocol/open.ts";
+import { OpenHeader, readOpen, writeOpen } from "../protocol/open.ts";
 import { readStatus, Status } from "../protocol/status.ts";
 import { GoAwayCode, goAwayName, ProtocolViolation } from "../protocol/violation.ts";
 import type { ByteConnection } from "../transport/byte_connection.ts";
@@ -34,19 +33,17 @@ import { Abuse } from "./abuse.ts";
 import { type AnswerHost, IncomingCall } from "./incoming_call.ts";
 import { type CallHost, checkSize, OutgoingCall } from "./outgoing_call.ts";
 import { Outbox } from "./outbox.ts";
-import { ReceiveWindow } from "./receive_window.ts";
+import { Intake } from "./intake.ts";
+import { ProcedureNames } from "./procedure_names.ts";
+import { Watchdog, type Watched } from "./watchdog.ts";
 import { Sender } from "./sender.ts";
 import type { Settings } from "./settings.ts";
 import type { Stream } from "./stream.ts";
 
 /** How many calls one connection may start in one turn of the event loop, before others get theirs. */
 const CALLS_PER_TURN = 32;
-/** How often a connection with something to watch is looked at. */
-const WATCH_MS = 1_000;
 /** Beyond this share of the stream numbers, no new call begins: the connection is replaced. */
 const LAST_OWN_STREAM = Math.floor(MAX_STREAM_ID * 0.75);
-/** The longest name of a procedure that is kept; longer ones belong to nobody. */
-const MAX_NAME = 512;
 /** How many frames that cost no credit may wait for a peer that does not read. */
 const MAX_CONTROL_FRAMES = 1_000;
 
@@ -65,7 +62,7 @@ export interface Greeted {
 }
 
 /** One socket between two sides, carrying calls both ways. */
-export class Connection implements CallHost, AnswerHost {
+export class Connection implements CallHost, AnswerHost, Watched {
   readonly settings: Settings;
   readonly hello: Hello;
   readonly peer: Peer;
@@ -76,19 +73,17 @@ export class Connection implements CallHost, AnswerHost {
   /** Resolves, and never rejects, when it is over. */
   readonly closed: Promise<void>;
   readonly #socket: ByteConnection;
-  readonly #frames: FrameReader;
+  /** What came and was not taken yet. */
+  readonly frames: FrameReader;
   readonly #payload = new ByteReader();
   readonly #streams = new Map<number, Stream>();
-  readonly #window: ReceiveWindow;
-  readonly #assembling = new Map<Stream, number>();
+  readonly intake: Intake;
+  readonly #names = new ProcedureNames();
   readonly #abuse: Abuse;
-  readonly #watch: Watch;
+  readonly #watchdog: Watchdog;
   readonly #header = new OpenHeader();
   readonly #status = new Status();
   readonly #parity: number;
-  /** Names by the number that the peer gave them, and numbers that this side gave. */
-  readonly #peerProcedures: string[] = [];
-  readonly #ownProcedures = new Map<string, number>();
   readonly #queue = new Set<OutgoingCall>();
   #nextStream: number;
   #lastPeerStream: number;
@@ -99,27 +94,26 @@ export class Connection implements CallHost, AnswerHost {
   #over: string | undefined;
   #resolveClosed!: () => void;
   #pingNumber = 0;
-  #pingSentAt: number | undefined;
   #pings = new Map<number, () => void>();
-  #idleSince: number;
-  #progressSeen = 0;
-  #progressAt = 0;
-  #partialSince: number | undefined;
 
   constructor(greeted: Greeted, settings: Settings) {
     const { limits, platform } = settings;
     this.settings = settings;
     this.hello = greeted.hello;
     this.peer = greeted.peer;
-    this.heardAt = this.#idleSince = platform.clock.now();
+    this.heardAt = platform.clock.now();
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#socket = greeted.socket;
-    this.#frames = greeted.reader;
-    this.#frames.maxPayloadBytes = limits.maxFrameBytes;
+    this.frames = greeted.reader;
+    this.frames.maxPayloadBytes = limits.maxFrameBytes;
     this.#parity = greeted.dialled ? 1 : 0;
     this.#nextStream = greeted.dialled ? 1 : 2;
     this.#lastPeerStream = greeted.dialled ? 0 : -1;
-    this.#window = new ReceiveWindow(limits.connectionWindowBytes);
+    this.intake = new Intake(
+      limits.connectionWindowBytes,
+      limits.maxAssemblyBytes,
+      (bytes) => this.#giveCredit(0, bytes),
+    );
     this.#abuse = new Abuse(limits, this.heardAt);
     this.outbox = new Outbox(
       greeted.socket,
@@ -134,9 +128,8 @@ export class Connection implements CallHost, AnswerHost {
       limits.sendBufferBytes,
       () => platform.clock.now(),
     );
-    this.#watch = new Watch(() => this.#look());
+    this.#watchdog = new Watchdog(this, limits, settings.timers, this.heardAt);
     settings.counters.connectionsOpened++;
-    settings.timers.add(this.#watch, this.heardAt + Math.min(WATCH_MS, limits.keepaliveMs));
     void this.#read();
   }
 
@@ -182,11 +175,11 @@ export class Connection implements CallHost, AnswerHost {
     const { clock } = this.settings.platform;
     const from = clock.now();
     return new Promise((resolve, reject) => {
-      const number = this.#sendPing(from);
-      this.#pings.set(number, () => {
+      this.#sendPing(() => {
         if (this.#over === undefined) resolve(clock.now() - from);
         else reject(new RpcError("unavailable", `Lost the connection during a ping: ${this.#over}`));
       });
+      this.#watchdog.asked(from);
     });
   }
 
@@ -216,42 +209,30 @@ export class Connection implements CallHost, AnswerHost {
     await this.closed;
   }
 
+  // What the watchdog needs.
+
+  get hasCalls(): boolean {
+    return this.#streams.size > 0 || this.#handlers > 0;
+  }
+
+  askForLife(): void {
+    this.#sendPing(() => {});
+  }
+
+  onLate(reason: string): void {
+    this.settings.counters.timeouts++;
+    this.#end(reason);
+  }
+
+  /** Only the side that dialled gives an idle connection up: it alone can dial again. */
+  onIdle(): void {
+    if (this.#parity === 1) this.goAway("it was idle");
+  }
+
   // What streams need.
 
-  received(costBytes: number): void {
-    this.#window.receive(costBytes);
-  }
-
-  consumed(costBytes: number): void {
-    this.#window.consume(costBytes);
-    const due = this.#window.due();
-    if (due > 0 && this.#over === undefined) {
-      writeCredit(this.outbox.data, 0, due);
-      this.outbox.schedule();
-    }
-  }
-
-  assembling(stream: Stream, costBytes: number): void {
-    this.#window.assemblingBytes += costBytes;
-    if (costBytes > 0) {
-      this.#assembling.set(stream, (this.#assembling.get(stream) ?? 0) + costBytes);
-      return this.consumed(0);
-    }
-    this.#assembling.delete(stream);
-    for (const oldest of this.#assembling.keys()) return oldest.goOnAssembling();
-  }
-
-  /** Beyond the limit only the oldest unfinished message goes on, so that one of them can always be finished. */
-  mayAssemble(stream: Stream): boolean {
-    if (this.#window.assemblingBytes <= this.settings.limits.maxAssemblyBytes) return true;
-    for (const oldest of this.#assembling.keys()) return oldest === stream;
-    return true;
-  }
-
   giveCredit(stream: Stream, bytes: number): void {
-    if (this.#over !== undefined) return;
-    writeCredit(this.outbox.data, stream.id, bytes);
-    this.outbox.schedule();
+    this.#giveCredit(stream.id, bytes);
   }
 
   reset(stream: Stream, code: Code | undefined): void {
@@ -295,19 +276,13 @@ export class Connection implements CallHost, AnswerHost {
     checkSize(encoded, this.hello.maxMessageBytes, call.procedure);
     if (call.hasMetadata) checkMetadata(call.metadata, this.hello);
     const header = this.#header.reset();
-    const number = this.#ownProcedures.get(call.procedure);
-    if (number !== undefined) header.procedure = number;
-    else {
-      header.name = call.procedure;
-      header.procedure = this.#ownProcedures.size < MAX_PROCEDURES ? this.#ownProcedures.size : UNNUMBERED;
-      if (header.procedure !== UNNUMBERED) this.#ownProcedures.set(call.procedure, header.procedure);
-    }
+    this.#names.write(call.procedure, header);
     header.kind = call.kind;
     header.idempotent = call.idempotent;
     if (call.deadline !== Infinity) {
       header.timeoutMs = Math.max(1, Math.round(call.deadline - now));
     }
-    if (codec !== this.settings.codec) header.codec = codec.name;
+    if (codec.name !== this.settings.codec.name) header.codec = codec.name;
     header.attempt = call.attempt;
     header.routing = call.hashKey;
     if (call.hasMetadata) header.metadata = call.metadata;
@@ -323,7 +298,7 @@ export class Connection implements CallHost, AnswerHost {
     if (oneway && whole) return;
     outgoing.listed = true;
     this.#streams.set(outgoing.id, outgoing);
-    if (this.#outgoing++ === 0) this.#wake(now);
+    if (this.#outgoing++ === 0) this.#watchdog.wake(now);
   }
 
   #startQueued(): void {
@@ -338,7 +313,7 @@ export class Connection implements CallHost, AnswerHost {
   /** The reader loop. */
   async #read(): Promise<void> {
     const { platform, counters } = this.settings;
-    const frames = this.#frames;
+    const frames = this.frames;
     try {
       // The handshake may have read further than the HELLO.
       await this.#takeFrames();
@@ -348,7 +323,7 @@ export class Connection implements CallHost, AnswerHost {
         frames.received(count);
         counters.bytesRead += count;
         this.heardAt = platform.clock.now();
-        this.#pingSentAt = undefined;
+        this.#watchdog.heard();
         await this.#takeFrames();
       }
       this.#end(this.#peerGone?.reason ?? "the other side closed it");
@@ -360,7 +335,7 @@ export class Connection implements CallHost, AnswerHost {
   }
 
   #takeFrames(): Promise<void> | undefined {
-    const frames = this.#frames;
+    const frames = this.frames;
     let calls = 0;
     while (this.#over === undefined && frames.next()) {
       this.#onFrame(frames.kind, frames.flags, frames.stream);
@@ -368,16 +343,12 @@ export class Connection implements CallHost, AnswerHost {
         return this.settings.platform.turn().then(() => this.#takeFrames());
       }
     }
-    if (frames.partialBytes === 0) this.#partialSince = undefined;
-    else if (this.#partialSince === undefined) {
-      this.#partialSince = this.heardAt;
-      this.#wake(this.heardAt);
-    }
+    this.#watchdog.framesTaken(frames.partialBytes, this.heardAt);
     return undefined;
   }
 
   #onFrame(kind: number, flags: number, id: number): void {
-    const payload = this.#payload.reset(this.#frames.bytes, this.#frames.payloadAt, this.#frames.payloadEnd);
+    const payload = this.#payload.reset(this.frames.bytes, this.frames.payloadAt, this.frames.payloadEnd);
     const allowed = ALLOWED_FLAGS[kind];
     if (allowed === undefined || kind === 0) return this.#onUnknown(kind, flags);
     if ((flags & ~(allowed | Flag.skippable)) !== 0) throw violation(`flags ${flags} on a frame of kind ${kind}`);
@@ -417,14 +388,13 @@ export class Connection implements CallHost, AnswerHost {
     const { limits, counters, codecs, codec } = this.settings;
     const header = this.#header;
     readOpen(payload, header, limits);
-    const procedure = this.#procedureOf(header);
+    const procedure = this.#names.read(header);
     const more = (flags & Flag.more) !== 0;
     counters.callsReceived++;
     if (this.#goneLast !== undefined || this.#handlers >= limits.maxStreams) {
       counters.callsRefused++;
       this.#abuse.refused(this.#handlers, this.heardAt);
-      this.received(payload.left);
-      this.consumed(payload.left);
+      this.intake.discard(payload.left);
       if (header.kind === "oneway") counters.onewaysDropped++;
       else {
         writeReset(this.outbox.data, id, undefined);
@@ -435,7 +405,7 @@ export class Connection implements CallHost, AnswerHost {
     const name = header.codec ?? this.hello.codecs[0];
     const known = name === undefined ? codec : codecs.get(name);
     const call = new IncomingCall(this, id, procedure, header, known ?? codec);
-    if (this.#handlers++ === 0) this.#wake(this.heardAt);
+    if (this.#handlers++ === 0) this.#watchdog.wake(this.heardAt);
     this.#streams.set(id, call);
     if (known === undefined) {
       call.refuse(
@@ -456,23 +426,6 @@ export class Connection implements CallHost, AnswerHost {
     } else call.onOpen(payload.bytes, payload.at, payload.end, more);
   }
 
-  #procedureOf(header: OpenHeader): string {
-    const names = this.#peerProcedures;
-    const { procedure, name } = header;
-    if (name === undefined) {
-      if (procedure >= names.length) throw violation(`procedure number ${procedure} that was never spelled`);
-      return names[procedure];
-    }
-    const kept = name.length > MAX_NAME ? "" : name;
-    if (procedure !== UNNUMBERED) {
-      if (procedure !== names.length || procedure >= MAX_PROCEDURES) {
-        throw violation(`procedure number ${procedure} where ${names.length} is next`);
-      }
-      names.push(kept);
-    }
-    return kept;
-  }
-
   #onData(payload: ByteReader, flags: number, id: number): void {
     const { at, end } = payload;
     const more = (flags & Flag.more) !== 0;
@@ -489,8 +442,7 @@ export class Connection implements CallHost, AnswerHost {
     }
     if (stream === undefined || stream.settled) {
       // Sent before the other side knew that the stream is over.
-      this.received(cost);
-      return this.consumed(cost);
+      return this.intake.discard(cost);
     }
     if (stream instanceof IncomingCall) stream.onData(payload.bytes, at, end, cost, more, last && !more);
     else if (last) throw violation("DATA from a responder that ends a stream");
@@ -513,8 +465,7 @@ export class Connection implements CallHost, AnswerHost {
     readStatus(payload, this.#status, this.settings.limits);
     if (stream instanceof OutgoingCall) stream.onEnd(this.#status, payload.bytes, payload.at, payload.end);
     else if (payload.left > 0) {
-      this.received(payload.left);
-      this.consumed(payload.left);
+      this.intake.discard(payload.left);
     }
   }
 
@@ -600,8 +551,8 @@ export class Connection implements CallHost, AnswerHost {
   #end(reason: string): void {
     if (this.#over !== undefined) return;
     this.#over = reason;
-    const { timers, counters, logger } = this.settings;
-    timers.remove(this.#watch);
+    const { counters, logger } = this.settings;
+    this.#watchdog.stop();
     counters.connectionsClosed++;
     counters.callsLost += this.#streams.size;
     logger.debug(`The connection with ${this.peer.endpoint} is over: ${reason}`);
@@ -630,7 +581,6 @@ export class Connection implements CallHost, AnswerHost {
   /** Something ended: perhaps there is nothing left. */
   #rest(): void {
     if (this.#streams.size > 0 || this.#handlers > 0) return;
-    this.#idleSince = this.heardAt;
     if (this.#goneLast !== undefined || this.#peerGone !== undefined) this.#endWhenDone();
   }
 
@@ -645,85 +595,18 @@ export class Connection implements CallHost, AnswerHost {
     this.outbox.schedule();
   }
 
-  #sendPing(now: number): number {
+  #sendPing(answered: () => void): void {
     const number = ++this.#pingNumber;
-    this.#pingSentAt ??= now;
+    this.#pings.set(number, answered);
     this.settings.counters.pingsSent++;
     writePing(this.outbox.data, number, false);
     this.outbox.schedule();
-    return number;
   }
 
-  get #isBusy(): boolean {
-    return this.#streams.size > 0 || this.#handlers > 0 || !this.outbox.isEmpty || this.#pingSentAt !== undefined ||
-      this.#partialSince !== undefined;
-  }
-
-  /** There is something to watch from now on. */
-  #wake(now: number): void {
-    if (this.#watch.dueAt <= now + 2 * WATCH_MS) return;
-    // The first call after a silence asks at once whether the other side is still there.
-    if (now - this.heardAt > this.#keepaliveMs && this.#pingSentAt === undefined) this.#sendKeepalive(now);
-    this.settings.timers.add(this.#watch, now + WATCH_MS);
-  }
-
-  get #keepaliveMs(): number {
-    const dictated = this.hello.role === "server" ? this.hello.keepaliveMs : 0;
-    return dictated > 0 ? dictated : this.settings.limits.keepaliveMs;
-  }
-
-  #sendKeepalive(now: number): void {
-    this.#pings.set(this.#sendPing(now), () => {});
-  }
-
-  /** Looks after time-outs: the peer's silence, writes and frames without progress, streams without credit, idleness. */
-  #look(): void {
+  #giveCredit(stream: number, bytes: number): void {
     if (this.#over !== undefined) return;
-    const { limits, timers, platform, counters } = this.settings;
-    const now = platform.clock.now();
-    const late = this.#lateness(now);
-    if (late !== undefined) {
-      counters.timeouts++;
-      return this.#end(late);
-    }
-    for (const stream of this.sender.stalledSince(now - limits.streamStallMs)) (stream as Stream).onStalled();
-    if (this.#over !== undefined) return;
-    const silent = now - this.heardAt;
-    const busy = this.#isBusy;
-    const interval = busy ? this.#keepaliveMs : limits.idleKeepaliveMs;
-    if (silent >= interval && this.#pingSentAt === undefined) this.#sendKeepalive(now);
-    if (!busy) {
-      this.outbox.shrink();
-      if (this.#parity === 1 && now - this.#idleSince >= limits.idleMs) return this.goAway("it was idle");
-    }
-    timers.add(this.#watch, this.#isBusy ? now + WATCH_MS : now + Math.max(WATCH_MS, interval - silent));
-  }
-
-  #lateness(now: number): string | undefined {
-    const { limits } = this.settings;
-    const { outbox } = this;
-    const pingTimeoutMs = this.hello.role === "server" && this.hello.pingTimeoutMs > 0
-      ? this.hello.pingTimeoutMs
-      : limits.pingTimeoutMs;
-    if (this.#pingSentAt !== undefined && now - this.#pingSentAt >= pingTimeoutMs) {
-      return `no answer to a ping in ${pingTimeoutMs} ms (limits.pingTimeoutMs)`;
-    }
-    if (!outbox.writing || outbox.progress !== this.#progressSeen) {
-      this.#progressSeen = outbox.progress;
-      this.#progressAt = now;
-    } else if (now - this.#progressAt >= limits.writeStallMs) {
-      return `the other side read nothing for ${limits.writeStallMs} ms (limits.writeStallMs)`;
-    }
-    if (this.#partialSince !== undefined) {
-      const allowed = limits.frameStallMs + this.#frames.partialBytes / (64 * 1024) * 1_000;
-      if (now - this.#partialSince >= allowed) {
-        return `a frame took over ${Math.round(allowed)} ms to arrive (limits.frameStallMs)`;
-      }
-    }
-    if (this.sender.waitingBytes + outbox.data.length > limits.maxSendBufferBytes + limits.maxMessageBytes) {
-      return `over ${limits.maxSendBufferBytes} bytes wait to be sent (limits.maxSendBufferBytes)`;
-    }
-    return undefined;
+    writeCredit(this.outbox.data, stream, bytes);
+    this.outbox.schedule();
   }
 
   #shortWhile(): Promise<void> {
@@ -731,19 +614,6 @@ export class Connection implements CallHost, AnswerHost {
       const timer = this.settings.platform.clock.timer(200, resolve);
       void this.closed.then(() => timer[Symbol.dispose]());
     });
-  }
-}
-
-class Watch extends TimerEntry {
-  readonly #look: () => void;
-
-  constructor(look: () => void) {
-    super();
-    this.#look = look;
-  }
-
-  override onDue(): void {
-    this.#look();
   }
 }
 

@@ -162,7 +162,7 @@ export class IncomingCall extends Stream implements Context {
     if (message === undefined) return;
     const cost = this.messageCost;
     if (message === "tooLarge") {
-      this.host.consumed(cost);
+      this.host.intake.consumed(cost);
       const max = this.host.settings.limits.maxMessageBytes;
       return this.#failRequest(
         new RpcError(
@@ -178,7 +178,7 @@ export class IncomingCall extends Stream implements Context {
     try {
       value = this.#codec.decode(message);
     } catch (error) {
-      this.host.consumed(cost);
+      this.host.intake.consumed(cost);
       return this.#failRequest(
         new RpcError("invalid_argument", `Cannot decode the request as ${this.#codec.name}: ${textOf(error)}`, {
           executed: this.started ? "yes" : "no",
@@ -186,7 +186,7 @@ export class IncomingCall extends Stream implements Context {
       );
     }
     if (this.#requests !== undefined) return this.#requests.push(value, cost);
-    this.host.consumed(cost);
+    this.host.intake.consumed(cost);
     if (this.#handler === "waiting") this.#run(value, undefined);
   }
 
@@ -388,8 +388,7 @@ export class IncomingCall extends Stream implements Context {
 
   #discard(bytes: number): void {
     if (bytes === 0) return;
-    this.host.received(bytes);
-    this.host.consumed(bytes);
+    this.host.intake.discard(bytes);
   }
 }
 

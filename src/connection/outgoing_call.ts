@@ -182,7 +182,7 @@ export class OutgoingCall extends Stream {
     if (message === undefined) return;
     if (message === "tooLarge") return this.#tooLarge();
     if (this.call.kind === "unary" || this.call.kind === "clientStream") {
-      this.host.consumed(this.messageCost);
+      this.host.intake.consumed(this.messageCost);
       return this.#cut(
         "internal",
         new RpcError("internal", `"${this.call.procedure}" answered with a stream, not with one message`),
@@ -193,7 +193,7 @@ export class OutgoingCall extends Stream {
     try {
       value = this.codec.decode(message);
     } catch (error) {
-      this.host.consumed(cost);
+      this.host.intake.consumed(cost);
       return this.#cut("internal", this.#undecodable(error));
     }
     this.#answer().push(value, cost);
@@ -206,8 +206,7 @@ export class OutgoingCall extends Stream {
     if (status.code !== undefined) return this.#settle(this.#failure(status, status.code));
     const single = this.call.kind === "unary" || this.call.kind === "clientStream";
     if (!single) {
-      this.host.received(end - at);
-      this.host.consumed(end - at);
+      this.host.intake.discard(end - at);
       const inbox = this.#answer();
       this.#absorbTrailers(status.trailers);
       inbox.end();
@@ -220,10 +219,10 @@ export class OutgoingCall extends Stream {
     try {
       value = this.codec.decode(message!);
     } catch (error) {
-      this.host.consumed(cost);
+      this.host.intake.consumed(cost);
       return this.#settle(this.#undecodable(error));
     }
-    this.host.consumed(cost);
+    this.host.intake.consumed(cost);
     this.#settle(undefined, new Reply({ message: value, metadata: this.#metadata, trailers: status.trailers }));
   }
 
@@ -304,7 +303,7 @@ export class OutgoingCall extends Stream {
 
   #tooLarge(): void {
     const max = this.host.settings.limits.maxMessageBytes;
-    this.host.consumed(this.messageCost);
+    this.host.intake.consumed(this.messageCost);
     this.#cut(
       "resource_exhausted",
       new RpcError(

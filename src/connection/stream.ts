@@ -10,6 +10,7 @@ import { ReceiveWindow } from "./receive_window.ts";
 import type { Sender, SendingStream, Waiting } from "./sender.ts";
 import type { Settings } from "./settings.ts";
 import type { Hello } from "../protocol/hello.ts";
+import type { Intake } from "./intake.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Code } from "../core/code.ts";
 
@@ -25,14 +26,8 @@ export interface StreamHost {
   readonly sender: Sender;
   /** When the last bytes came, on the platform's clock. */
   readonly heardAt: number;
-  /** Pays for message bytes that came. */
-  received(costBytes: number): void;
-  /** Gives back what was consumed or thrown away. */
-  consumed(costBytes: number): void;
-  /** Takes part of a message into account, or with a negative number out of it. */
-  assembling(stream: Stream, costBytes: number): void;
-  /** Whether a stream may go on assembling beyond its window. */
-  mayAssemble(stream: Stream): boolean;
+  /** What all streams have received. */
+  readonly intake: Intake;
   /** Gives the peer credit on a stream. */
   giveCredit(stream: Stream, bytes: number): void;
   /** Tells the peer that a stream is over. */
@@ -90,7 +85,7 @@ export abstract class Stream extends TimerEntry implements SendingStream {
     costBytes: number,
     more: boolean,
   ): Uint8Array | "tooLarge" | undefined {
-    this.host.received(costBytes);
+    this.host.intake.received(costBytes);
     if (!more && this.#pieces === undefined && this.#window === undefined) {
       if (costBytes > this.host.settings.limits.streamWindowBytes) {
         throw new ProtocolViolation(
@@ -112,7 +107,7 @@ export abstract class Stream extends TimerEntry implements SendingStream {
     }
     this.#pieces.push(bytes.slice(at, end));
     this.#cost += costBytes;
-    this.host.assembling(this, costBytes);
+    this.host.intake.assembling(this, costBytes);
     if (more) {
       this.#assembled(costBytes);
       return undefined;
@@ -125,7 +120,7 @@ export abstract class Stream extends TimerEntry implements SendingStream {
 
   /** Gives back what a message cost, on the stream and on the connection. */
   protected consumed(costBytes: number): void {
-    this.host.consumed(costBytes);
+    this.host.intake.consumed(costBytes);
     if (this.settled) return;
     const window = this.#ownWindow;
     window.consume(costBytes);
@@ -143,7 +138,7 @@ export abstract class Stream extends TimerEntry implements SendingStream {
   protected dropPieces(): void {
     if (this.#pieces === undefined) return;
     if (this.#window !== undefined) this.#window.assemblingBytes = 0;
-    this.host.assembling(this, -this.#cost);
+    this.host.intake.assembled(this);
     this.#pieces = undefined;
     this.#size = this.#cost = 0;
   }
@@ -152,14 +147,14 @@ export abstract class Stream extends TimerEntry implements SendingStream {
   protected discardPieces(): void {
     const cost = this.#cost;
     this.dropPieces();
-    if (cost > 0) this.host.consumed(cost);
+    if (cost > 0) this.host.intake.consumed(cost);
   }
 
   /** What an unfinished message holds does not count against the window, or it could never be finished. */
   #assembled(costBytes: number): void {
     const window = this.#ownWindow;
     window.assemblingBytes += costBytes;
-    if (!this.host.mayAssemble(this)) return;
+    if (!this.host.intake.mayAssemble(this)) return;
     const due = window.due();
     if (due > 0) this.host.giveCredit(this, due);
   }

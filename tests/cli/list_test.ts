@@ -19,13 +19,16 @@ Deno.test("erpc list, instances with and without labels, a table by service and 
   await using center = await startCenter();
   const endpoints = ["tcp://10.0.0.8:4000", "unix:///run/b.sock"];
   await center.registry.register(instanceOf("b", { services: ["demo.Words", "demo.Zoo"], endpoints }));
-  await center.registry.register(instanceOf("a-long", { zone: "eu-日本", version: "2.1.0", weight: 12.5 }));
+  await center.registry.register(
+    instanceOf("a-long", { services: ["demo.Zoo", "demo.Words"], zone: "eu-日本", version: "2.1.0", weight: 12.5 }),
+  );
   const { code, out, err } = await erpc(["list", "--center", center.endpoint]);
   assertEquals([code, err], [0, ""]);
   assertEquals(out.split("\n"), [
     "SERVICE     INSTANCE  ENDPOINT                                ZONE     VERSION  WEIGHT",
     "demo.Words  a-long    tcp://10.0.0.7:4000                     eu-日本  2.1.0      12.5",
     "demo.Words  b         tcp://10.0.0.8:4000,unix:///run/b.sock  -        -             1",
+    "demo.Zoo    a-long    tcp://10.0.0.7:4000                     eu-日本  2.1.0      12.5",
     "demo.Zoo    b         tcp://10.0.0.8:4000,unix:///run/b.sock  -        -             1",
     "",
   ]);

@@ -51,4 +51,5 @@ Deno.test("suggest, one name is near, that one; none is, nothing", () => {
 
 Deno.test("suggest, two names are near, the nearer", () => {
   assertEquals(suggest("cente", ["canter", "center"]), "center");
+  assertEquals(suggest("cente", ["center", "canter"]), "center");
 });

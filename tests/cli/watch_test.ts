@@ -81,6 +81,30 @@ Deno.test("erpc watch, the center restarts empty, says so and tells who is gone 
   await registry.close();
 });
 
+Deno.test("erpc watch, the center is away for a while and has forgotten nothing, goes on with the causes", async () => {
+  const registry = new MemoryRegistry();
+  const first = await startCenter("tcp://127.0.0.1:0", registry);
+  const { endpoint } = first;
+  const lease = await registry.register(instanceOf("a"));
+  await using running = start(["watch", "demo.Words", "--center", endpoint]);
+  await running.io.until(/1 listed\n/);
+  await first.close();
+  await running.io.until(/Lost the center: .*\n/);
+  await registry.deregister(lease, "drained");
+  {
+    // Attempts that fail are not told of again.
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: Number(new URL(endpoint).port) });
+    for (let attempt = 0; attempt < 3; attempt++) (await listener.accept()).close();
+  }
+  {
+    await using _second = await startCenter(endpoint, registry);
+    await running.io.until(/drained\n/);
+    await running.io.until(/Watching .*: 0 listed\n/);
+    assertEquals(running.io.err.match(/Lost the center/g)?.length, 1);
+  }
+  await registry.close();
+});
+
 Deno.test("erpc watch, interrupted while the center is lost, exit code 0", async () => {
   const center = await startCenter();
   await using running = start(["watch", "demo.Words", "--center", center.endpoint]);
