@@ -89,6 +89,7 @@ export class ServiceView {
       : "no instance of it is registered";
     return new RpcError("unavailable", `Cannot call service "${this.service}": ${why}`, {
       executed: "no",
+      retryAfterMs: -1, // trying again at once would find the same
       cause: this.#cursor === undefined ? this.#failure : undefined,
     });
   }
