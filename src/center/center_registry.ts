@@ -1,10 +1,11 @@
 import { Call, type Invoker, type Reply } from "../core/call.ts";
 import { RpcError } from "../core/error.ts";
-import type { MethodKind } from "../core/service.ts";
+import { checkServiceName, type MethodKind } from "../core/service.ts";
 import { Channel } from "../channel/channel.ts";
 import type { Settings } from "../connection/settings.ts";
 import { parseEndpoint } from "../transport/endpoint.ts";
 import type { Transport } from "../transport/transport.ts";
+import { checkInstance } from "../registry/check_instance.ts";
 import type { Instance } from "../registry/instance.ts";
 import type {
   Lease,
@@ -16,6 +17,7 @@ import type {
   WatchEvent,
   WatchOptions,
 } from "../registry/registry.ts";
+import { CenterWatch } from "./center_watch.ts";
 import { CenterContract } from "./contract.ts";
 
 /** How long a center may take to answer. */
@@ -35,8 +37,9 @@ export class CenterRegistry implements Registry {
     this.#channels = endpoints.map((endpoint) => new Channel(endpoint, settings, transport));
   }
 
-  register(instance: Instance, options: RegisterOptions = {}): Promise<Lease> {
-    return this.#call("register", { instance, ttlMs: options.ttlMs }, options.signal);
+  async register(instance: Instance, options: RegisterOptions = {}): Promise<Lease> {
+    checkInstance(instance);
+    return await this.#call("register", { instance, ttlMs: options.ttlMs }, options.signal);
   }
 
   async renew(lease: Lease, options: { signal?: AbortSignal } = {}): Promise<RenewResult> {
@@ -48,20 +51,17 @@ export class CenterRegistry implements Registry {
     await this.#call("deregister", { lease, cause });
   }
 
-  lookup(service: string, options: { signal?: AbortSignal } = {}): Promise<Snapshot> {
-    return this.#call("lookup", { service }, options.signal);
+  async lookup(service: string, options: { signal?: AbortSignal } = {}): Promise<Snapshot> {
+    checkWatched(service);
+    return await this.#call("lookup", { service }, options.signal);
   }
 
-  async *watch(service: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent, void> {
-    const { signal, after } = options;
-    try {
-      const reply = await this.#invoke("watch", "serverStream", { service, after }, signal, Infinity);
-      for await (const event of reply.messages!) yield event as WatchEvent;
-    } catch (error) {
-      if (signal?.aborted) return;
-      throw error;
-    }
-    if (!signal?.aborted) throw new RpcError("unavailable", `The center ended the watch of "${service}"`);
+  watch(service: string, options: WatchOptions = {}): AsyncIterable<WatchEvent> {
+    const { after } = options;
+    return new CenterWatch(service, options.signal, async (signal) => {
+      checkWatched(service);
+      return await this.#invoke("watch", "serverStream", { service, after }, signal, Infinity);
+    });
   }
 
   async observedHost(): Promise<string | undefined> {
@@ -103,4 +103,9 @@ export class CenterRegistry implements Registry {
     }
     throw failure;
   }
+}
+
+/** What can be looked up: a service's name, or everything. */
+function checkWatched(service: string): void {
+  if (service !== "*") checkServiceName(service);
 }

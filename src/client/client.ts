@@ -54,7 +54,8 @@ export interface ClientStats {
  * await words.count({ text: "one two" }, { timeoutMs: 500 });
  * ```
  *
- * Every call ends with a reply or an `RpcError`. Safe for any number of calls at once; whoever makes it closes it.
+ * Every call ends with a reply or an `RpcError`. Safe for any number of calls at once. Whoever makes it closes it: until then
+ * its connections keep the process alive.
  */
 export class Client implements AsyncDisposable {
   readonly #settings: Settings;
@@ -105,7 +106,11 @@ export class Client implements AsyncDisposable {
     }
     this.#cluster = new Cluster(this.#source, options.balancer ?? roundRobin(), this.#settings, transport);
     const interceptors = [...options.interceptors ?? []];
-    if (options.retry !== false) interceptors.push(retry(options.retry, { platform, signal: this.#closing.signal }));
+    if (options.retry !== false) {
+      const { counters } = this.#settings;
+      const onRetry = () => void counters.callsRetried++;
+      interceptors.push(retry(options.retry, { platform, signal: this.#closing.signal, onRetry }));
+    }
     this.#invoke = compose(interceptors, this.#cluster.invoke);
   }
 

@@ -409,9 +409,13 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.#streams.set(id, call);
     if (known === undefined) {
       call.refuse(
-        new RpcError("unimplemented", `Cannot take codec "${name}": the server has ${[...codecs.keys()].join(", ")}`, {
-          executed: "no",
-        }),
+        new RpcError(
+          "unimplemented",
+          `Cannot take codec "${name}": the server has ${[...codecs.keys()].join(", ")} (its option "codecs")`,
+          {
+            executed: "no",
+          },
+        ),
         payload.left,
       );
     } else if (header.compression !== undefined) {
@@ -477,7 +481,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
       stream.onReset();
     } else if (stream instanceof OutgoingCall) {
       if (code === undefined) stream.onRefused("it takes no more calls on this connection");
-      else stream.onLost(`the server reset the call with ${code}`);
+      else stream.onLost(`the server reset the call with ${code}`, undefined);
     }
   }
 
@@ -558,7 +562,9 @@ export class Connection implements CallHost, AnswerHost, Watched {
     logger.debug(`The connection with ${this.peer.endpoint} is over: ${reason}`);
     for (const queued of [...this.#queue]) queued.onRefused(reason);
     this.#queue.clear();
-    for (const stream of [...this.#streams.values()]) stream.onLost(reason);
+    // One cause for all: whoever counts failures can tell that this was one.
+    const cause = new Error(reason);
+    for (const stream of [...this.#streams.values()]) stream.onLost(reason, cause);
     this.sender.close();
     this.outbox.close();
     for (const wake of this.#pings.values()) wake();

@@ -10,6 +10,8 @@ export class Counters {
   connectionsRefused = 0;
   /** Calls sent. */
   callsSent = 0;
+  /** Calls sent once more, elsewhere or later. */
+  callsRetried = 0;
   /** Calls received. */
   callsReceived = 0;
   /** Calls received and not taken. */

@@ -119,10 +119,11 @@ export class OutgoingCall extends Stream {
     );
   }
 
-  override onLost(reason: string): void {
+  override onLost(reason: string, cause: Error | undefined): void {
     this.#settle(
       new RpcError("unavailable", `Lost the connection to ${this.call.endpoint ?? "the server"}: ${reason}`, {
         executed: this.#executed,
+        cause,
       }),
     );
   }

@@ -62,8 +62,8 @@ export abstract class Stream extends TimerEntry implements SendingStream {
     this.creditBytes = host.hello.streamWindowBytes;
   }
 
-  /** The connection is gone: settles the stream. */
-  abstract onLost(reason: string): void;
+  /** The connection is gone: settles the stream. All streams of a connection are given the same cause. */
+  abstract onLost(reason: string, cause: Error | undefined): void;
 
   /** Nothing was sent for too long. */
   abstract onStalled(): void;

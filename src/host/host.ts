@@ -27,7 +27,7 @@ export interface HostOptions {
   id?: string;
   /** Where it stands, for balancing. Default: an empty text. */
   zone?: string;
-  /** Codecs beside `json` and `bytes`. */
+  /** Codecs beside `json`, `bytes`, and those that handled contracts name. */
   codecs?: readonly Codec[];
   /** Wrapped around every handler; the first is outermost. */
   interceptors?: readonly Interceptor[];
@@ -66,6 +66,7 @@ export class Host {
   readonly transport: Transport;
   /** Who answers what. */
   readonly router: Router = new Router();
+  readonly #codecs: Map<string, Codec>;
   readonly #authenticate: Authenticate | undefined;
   readonly #listeners = new Set<ByteListener>();
   readonly #loops = new Set<Promise<void>>();
@@ -82,13 +83,14 @@ export class Host {
     const respond: Responder = interceptors.length === 0
       ? this.router.respond
       : compose(interceptors, this.router.invoke);
+    this.#codecs = new Map(codecs.map((codec) => [codec.name, codec]));
     this.transport = options.transport ?? systemTransport;
     this.#authenticate = options.authenticate;
     this.settings = {
       platform,
       timers: new Timers(platform.clock),
       limits: checkLimits(options.limits),
-      codecs: new Map(codecs.map((codec) => [codec.name, codec])),
+      codecs: this.#codecs,
       codec: codecs[0],
       identity: {
         instance: options.id ?? hexId(platform.random, 16),
@@ -126,7 +128,12 @@ export class Host {
   handle(procedure: string, handler: PlainHandler): void;
   handle(what: Service<Methods> | string, how: unknown): void {
     if (typeof what === "string") this.router.addPlain(what, how as PlainHandler);
-    else this.router.addContract(what, how as Readonly<Record<string, unknown>>);
+    else {
+      this.router.addContract(what, how as Readonly<Record<string, unknown>>);
+      for (const { codec } of Object.values(what.methods)) {
+        if (codec !== undefined && !this.#codecs.has(codec.name)) this.#codecs.set(codec.name, codec);
+      }
+    }
   }
 
   /**

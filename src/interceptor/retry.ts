@@ -36,6 +36,8 @@ export interface RetrySurroundings {
   platform?: Platform;
   /** Ends all pauses: once it has aborted nothing is tried again. */
   signal?: AbortSignal;
+  /** Told of each call that is sent once more. */
+  onRetry?: (call: Call) => void;
 }
 
 /** How many endpoints are gone through for one call that was never taken anywhere. */
@@ -45,6 +47,7 @@ const MAX_REPLAYS = 16;
 export class RetryBudget {
   readonly #max: number;
   readonly #perSuccess: number;
+  readonly #counted = new WeakSet<object>();
   #tokens: number;
 
   /** Makes a full budget. */
@@ -58,9 +61,15 @@ export class RetryBudget {
     if (this.#tokens < this.#max) this.#tokens = Math.min(this.#max, this.#tokens + this.#perSuccess);
   }
 
-  /** Takes note of a failure. True when a retry is still allowed. */
-  failure(): boolean {
-    this.#tokens = Math.max(0, this.#tokens - 1);
+  /**
+   * Takes note of a failure. True when a retry is still allowed. Failures that have the same object for their cause, such as
+   * all calls of one lost connection, count as one.
+   */
+  failure(cause?: unknown): boolean {
+    if (typeof cause !== "object" || cause === null || !this.#counted.has(cause)) {
+      this.#tokens = Math.max(0, this.#tokens - 1);
+      if (typeof cause === "object" && cause !== null) this.#counted.add(cause);
+    }
     return this.#tokens > this.#max / 2;
   }
 }
@@ -76,7 +85,7 @@ export class RetryBudget {
  * @throws {RangeError} when an option is out of range
  */
 export function retry(options: RetryOptions = {}, surroundings: RetrySurroundings = {}): Interceptor {
-  const { platform = runtimePlatform, signal: ended } = surroundings;
+  const { platform = runtimePlatform, signal: ended, onRetry } = surroundings;
   const policy = withDefaults(DEFAULTS, options);
   checkInteger("maxAttempts", policy.maxAttempts, 1, 100);
   checkNumber("firstBackoffMs", policy.firstBackoffMs, 0, 3_600_000);
@@ -108,7 +117,7 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
           call = call.with({ avoid: [...avoid, tried], attempt: call.attempt });
         } else {
           const safe = call.idempotent || failure.executed === "no";
-          const allowed = budget.failure();
+          const allowed = budget.failure(failure.cause);
           if (!safe || !allowed || !policy.codes.includes(failure.code) || attempts >= policy.maxAttempts) {
             throw failure;
           }
@@ -121,6 +130,7 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
           attempts++;
           call = call.with({ avoid: fresh ? [...avoid, tried] : avoid, attempt: call.attempt + 1 });
         }
+        onRetry?.(call);
         try {
           const reply = await next(call);
           budget.success();

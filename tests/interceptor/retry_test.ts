@@ -124,3 +124,10 @@ Deno.test("retry refuses options that make no sense", () => {
   assertThrows(() => retry({ budgetTokens: NaN }), RangeError, "budgetTokens");
   assertThrows(() => retry({ nonsense: 1 } as never), TypeError, "nonsense");
 });
+
+Deno.test("RetryBudget counts the calls of one lost connection as one failure", () => {
+  const budget = new RetryBudget(10, 0.1);
+  const cause = new Error("the connection was lost");
+  for (let i = 0; i < 100; i++) assertEquals(budget.failure(cause), true);
+  assertEquals([1, 2, 3, 4].map(() => budget.failure(new Error())), [true, true, true, false]);
+});
