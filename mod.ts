@@ -26,6 +26,7 @@
 
 // Describe: contracts, and how messages travel.
 export { bidi, clientStream, oneway, serverStream, service, unary } from "./src/core/service.ts";
+export { fail, failure, failureOf } from "./src/core/failure.ts";
 export type { Method, MethodOptions, Methods, ReplyOf, RequestOf, Service } from "./src/core/service.ts";
 export type { Codec } from "./src/core/codec.ts";
 export { json } from "./src/codec/json.ts";

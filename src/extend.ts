@@ -28,7 +28,9 @@ export type { ConsistentHashOptions } from "./balancer/consistent_hash.ts";
 
 // An interceptor.
 export type { Call, CallInit, Interceptor, Invoker, Reply, ReplyInit } from "./core/call.ts";
-export type { MethodKind } from "./core/service.ts";
+export type { Failure, Failures, MethodKind } from "./core/service.ts";
+export type { FailureOf } from "./core/failure.ts";
+export type { Attempt, Explanation } from "./core/explanation.ts";
 export type { MetadataInit, MetadataValue } from "./core/metadata.ts";
 
 export type { RetrySurroundings } from "./interceptor/retry.ts";

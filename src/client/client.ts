@@ -132,7 +132,7 @@ export class Client implements AsyncDisposable {
    */
   // deno-lint-ignore no-explicit-any
   call(procedure: string, request?: unknown, options: CallOptions = {}): Promise<any> {
-    return this.#one(this.#start(procedureName(procedure), "unary", PLAIN, request, undefined, options), options);
+    return this.#one(procedureName(procedure), "unary", PLAIN, request, undefined, options);
   }
 
   /**
@@ -182,10 +182,10 @@ export class Client implements AsyncDisposable {
       case "unary":
       case "oneway":
         return (request: unknown, options: CallOptions = {}) =>
-          this.#one(this.#start(procedure, kind, method, request, undefined, options), options);
+          this.#one(procedure, kind, method, request, undefined, options);
       case "clientStream":
         return (requests: AsyncIterable<unknown>, options: CallOptions = {}) =>
-          this.#one(this.#start(procedure, kind, method, undefined, toAsync(requests), options), options);
+          this.#one(procedure, kind, method, undefined, toAsync(requests), options);
       case "serverStream":
         return (request: unknown, options: CallOptions = {}) =>
           this.#many(procedure, kind, method, request, undefined, options);
@@ -195,76 +195,104 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  #start(
+  #makeCall(
     procedure: string,
     kind: MethodKind,
-    method: Pick<Method, "idempotent" | "codec" | "timeoutMs">,
+    method: Promises,
     message: unknown,
     messages: AsyncIterable<unknown> | undefined,
     options: CallOptions,
     cancel?: AbortSignal,
-  ): Promise<Reply> {
-    if (this.#closing.signal.aborted) {
-      return Promise.reject(
-        new RpcError("unavailable", `Cannot call "${procedure}": the client was closed`, { executed: "no" }),
-      );
-    }
+  ): Call {
     const { parent } = options;
-    const signals = [cancel, options.signal, parent?.signal].filter((signal) => signal !== undefined);
-    const call = new Call({
+    const startedAt = this.#platform.clock.now();
+    return new Call({
       procedure,
       kind,
       idempotent: method.idempotent,
       message,
       messages,
       metadata: options.metadata === undefined ? undefined : new Metadata(options.metadata),
-      deadline: this.#deadline(kind, options, method.timeoutMs),
-      signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0],
+      startedAt,
+      deadline: startedAt + this.#timeLeft(kind, options, method.timeoutMs),
+      signal: joined(cancel, options.signal, parent?.signal),
       codec: options.codec === undefined ? method.codec : checkCodec(options.codec),
       hashKey: options.hashKey,
       waitForReady: options.waitForReady,
       retry: options.retry,
     });
-    return this.#invoke(call);
+  }
+
+  #carry(call: Call): Promise<Reply> {
+    if (!this.#closing.signal.aborted) return this.#invoke(call);
+    return Promise.reject(
+      new RpcError("unavailable", `Cannot call "${call.procedure}": the client was closed`, { executed: "no" }),
+    );
+  }
+
+  /** Puts into an error what was known and tried. */
+  #explain(error: unknown, call: Call): unknown {
+    if (!(error instanceof RpcError)) return error;
+    const now = this.#platform.clock.now();
+    if (call.history === undefined) call.note(error, now);
+    error.explain = {
+      procedure: call.procedure,
+      resolved: this.#cluster.resolved(call.service),
+      attempts: call.history!,
+      totalMs: now - call.startedAt,
+    };
+    return error;
   }
 
   /** Calls with one reply end after the default time-out; streams may go on for ever. */
-  #deadline(kind: MethodKind, options: CallOptions, methodTimeoutMs: number | undefined): number {
+  #timeLeft(kind: MethodKind, options: CallOptions, methodTimeoutMs: number | undefined): number {
     const streams = kind !== "unary" && kind !== "oneway";
     const given = options.timeoutMs ?? methodTimeoutMs ?? (streams ? Infinity : this.#timeoutMs);
     const parentMs = options.parent === undefined ? Infinity : options.parent.remainingMs();
-    const timeoutMs = given === Infinity ? parentMs : Math.min(checkDuration("timeoutMs", given), parentMs);
-    return timeoutMs === Infinity ? Infinity : this.#platform.clock.now() + timeoutMs;
+    return given === Infinity ? parentMs : Math.min(checkDuration("timeoutMs", given), parentMs);
   }
 
-  #one(reply: Promise<Reply>, options: CallOptions): Promise<unknown> {
+  #one(
+    procedure: string,
+    kind: MethodKind,
+    method: Promises,
+    message: unknown,
+    messages: AsyncIterable<unknown> | undefined,
+    options: CallOptions,
+  ): Promise<unknown> {
     const { onMetadata, onTrailers } = options;
-    if (onMetadata === undefined && onTrailers === undefined) return reply.then(messageOf);
-    return reply.then((reply) => {
-      onMetadata?.(reply.metadata);
-      onTrailers?.(reply.trailers);
-      return reply.message;
-    }, (error) => {
-      if (error instanceof RpcError && error.metadata !== undefined) onTrailers?.(error.metadata);
-      throw error;
-    });
+    const call = this.#makeCall(procedure, kind, method, message, messages, options);
+    return this.#carry(call).then(
+      onMetadata === undefined && onTrailers === undefined ? messageOf : (reply) => {
+        onMetadata?.(reply.metadata);
+        onTrailers?.(reply.trailers);
+        return reply.message;
+      },
+      (error) => {
+        if (error instanceof RpcError && error.metadata !== undefined) onTrailers?.(error.metadata);
+        throw this.#explain(error, call);
+      },
+    );
   }
 
   #many(
     procedure: string,
     kind: MethodKind,
-    method: Pick<Method, "idempotent" | "codec" | "timeoutMs">,
+    method: Promises,
     message: unknown,
     messages: AsyncIterable<unknown> | undefined,
     options: CallOptions,
   ): ReplyStream {
     const cancel = new AbortController();
-    const reply = this.#start(procedure, kind, method, message, messages, options, cancel.signal);
-    return new ReplyStream(reply, options, () => cancel.abort());
+    const call = this.#makeCall(procedure, kind, method, message, messages, options, cancel.signal);
+    return new ReplyStream(this.#carry(call), options, () => cancel.abort(), (error) => this.#explain(error, call));
   }
 }
 
-const PLAIN: Pick<Method, "idempotent" | "codec" | "timeoutMs"> = {
+/** What a method promises, as far as its caller goes by it. */
+type Promises = Pick<Method, "idempotent" | "codec" | "timeoutMs">;
+
+const PLAIN: Promises = {
   idempotent: false,
   codec: undefined,
   timeoutMs: undefined,
@@ -272,6 +300,12 @@ const PLAIN: Pick<Method, "idempotent" | "codec" | "timeoutMs"> = {
 
 function messageOf(reply: Reply): unknown {
   return reply.message;
+}
+
+/** One signal for those that are there: most calls have none, or one. */
+function joined(...signals: (AbortSignal | undefined)[]): AbortSignal | undefined {
+  const given = signals.filter((signal) => signal !== undefined);
+  return given.length > 1 ? AbortSignal.any(given) : given[0];
 }
 
 function toAsync(requests: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterable<unknown> {

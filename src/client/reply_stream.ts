@@ -8,15 +8,20 @@ const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 export class ReplyStream implements AsyncIterableIterator<unknown> {
   readonly #options: CallOptions;
   readonly #cancel: () => void;
+  readonly #explain: (error: unknown) => unknown;
   readonly #iterator: Promise<AsyncIterator<unknown>>;
   #reply: Reply | undefined;
   #open: AsyncIterator<unknown> | undefined;
   #over = false;
 
-  /** @param cancel ends the call while there is no reply yet */
-  constructor(reply: Promise<Reply>, options: CallOptions, cancel: () => void) {
+  /**
+   * @param cancel ends the call while there is no reply yet
+   * @param explain puts into an error what was known and tried
+   */
+  constructor(reply: Promise<Reply>, options: CallOptions, cancel: () => void, explain: (error: unknown) => unknown) {
     this.#options = options;
     this.#cancel = cancel;
+    this.#explain = explain;
     this.#iterator = reply.then((reply) => {
       this.#reply = reply;
       options.onMetadata?.(reply.metadata);
@@ -35,7 +40,7 @@ export class ReplyStream implements AsyncIterableIterator<unknown> {
     } catch (error) {
       this.#over = true;
       if (error instanceof RpcError && error.metadata !== undefined) this.#options.onTrailers?.(error.metadata);
-      throw error;
+      throw this.#explain(error);
     }
   }
 

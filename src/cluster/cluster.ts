@@ -38,6 +38,11 @@ export class Cluster implements ViewHost {
     return [...this.#views.values()];
   }
 
+  /** How many instances of a service are known. */
+  resolved(service: string): number {
+    return this.#views.get(service)?.members.length ?? 0;
+  }
+
   /** Carries a call to an instance of its service. */
   readonly invoke: Invoker = (call: Call): Promise<Reply> => {
     if (this.#closed) return Promise.reject(new RpcError("unavailable", "The client was closed", { executed: "no" }));

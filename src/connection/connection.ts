@@ -295,6 +295,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const oneway = call.kind === "oneway";
     const whole = this.sender.endOpen(outgoing, writer, frameAt, encoded, oneway ? () => outgoing.onSent() : undefined);
     this.settings.counters.callsSent++;
+    call.sentAt = now;
     if (oneway && whole) return;
     outgoing.listed = true;
     this.#streams.set(outgoing.id, outgoing);

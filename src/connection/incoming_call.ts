@@ -7,7 +7,7 @@
 import { Call, type Context, type Peer, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import { type Executed, RpcError, textOf } from "../core/error.ts";
-import { Metadata } from "../core/metadata.ts";
+import { isMetadataText, Metadata, REASON_KEY } from "../core/metadata.ts";
 import { Flag, Kind } from "../protocol/frame.ts";
 import { checkMetadata, writeMetadata } from "../protocol/metadata_block.ts";
 import type { OpenHeader } from "../protocol/open.ts";
@@ -341,6 +341,10 @@ export class IncomingCall extends Stream implements Context {
       status.message = clipText(error.message);
       status.executed = error.executed;
       status.retryAfterMs = error.retryAfterMs;
+      if (error.reason !== undefined && isMetadataText(error.reason)) {
+        const named = Metadata.received([[REASON_KEY, error.reason]]);
+        status.trailers = merged(status.trailers, named);
+      }
       if (error.details !== undefined) status.details = toBytes(this.#codec.encode(error.details));
     } else if (reply !== undefined && reply.messages === undefined) {
       encoded = this.#codec.encode(reply.message);

@@ -8,7 +8,7 @@ import { type Call, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Code } from "../core/code.ts";
 import { type Executed, RpcError, textOf } from "../core/error.ts";
-import { Metadata } from "../core/metadata.ts";
+import { Metadata, REASON_KEY } from "../core/metadata.ts";
 import type { MetadataProblem } from "../protocol/metadata_block.ts";
 import type { Status } from "../protocol/status.ts";
 import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
@@ -285,9 +285,12 @@ export class OutgoingCall extends Stream {
         details = undefined; // the failure itself matters more than its details
       }
     }
+    const reason = status.trailers?.text(REASON_KEY);
+    status.trailers?.delete(REASON_KEY);
     this.#absorbTrailers(status.trailers);
     return new RpcError(code, status.message, {
       executed: status.executed,
+      reason,
       details,
       metadata: status.trailers,
       retryAfterMs: status.retryAfterMs,

@@ -1,4 +1,6 @@
 import type { Codec } from "./codec.ts";
+import type { RpcError } from "./error.ts";
+import type { Attempt } from "./explanation.ts";
 import { Metadata } from "./metadata.ts";
 import type { MethodKind } from "./service.ts";
 
@@ -52,6 +54,8 @@ export interface CallInit {
   messages?: AsyncIterable<unknown>;
   /** What goes with the request. */
   metadata?: Metadata;
+  /** When it began, on the platform's monotonic clock. Default 0. */
+  startedAt?: number;
   /** When it must be over, on the platform's monotonic clock. Default `Infinity`. */
   deadline?: number;
   /** Cancels it. */
@@ -84,6 +88,8 @@ export class Call {
   readonly message: unknown;
   /** The requests, for kinds that send many. */
   readonly messages: AsyncIterable<unknown> | undefined;
+  /** When it began, on the platform's monotonic clock; 0 when nobody said. */
+  readonly startedAt: number;
   /** When it must be over, on the platform's monotonic clock; `Infinity` when never. */
   readonly deadline: number;
   /** How its messages are encoded; `undefined` leaves it to the connection. */
@@ -102,6 +108,10 @@ export class Call {
   avoid: readonly string[] | undefined = undefined;
   /** Where balancing sent it. Written on the way out. */
   endpoint: string | undefined = undefined;
+  /** When it was put on its way, on the platform's clock. Written on the way out. */
+  sentAt: number | undefined = undefined;
+  /** How earlier attempts failed; shared by its copies. */
+  history: Attempt[] | undefined = undefined;
   /** Whether its requests have begun to be read, so that nobody can read them again. Written on the way out. */
   requestsTaken = false;
   #signal: AbortSignal | undefined;
@@ -114,6 +124,7 @@ export class Call {
     this.idempotent = init.idempotent === true;
     this.message = init.message;
     this.messages = init.messages;
+    this.startedAt = init.startedAt ?? 0;
     this.deadline = init.deadline ?? Infinity;
     this.codec = init.codec;
     this.hashKey = init.hashKey;
@@ -144,6 +155,25 @@ export class Call {
     return this.#metadata !== undefined && this.#metadata.size > 0;
   }
 
+  /** Takes note of how this attempt failed, for whoever explains the failure in the end. */
+  note({ code, executed, message }: RpcError, now: number): void {
+    const { endpoint, sentAt, startedAt } = this;
+    this.history ??= [];
+    const before = this.history.at(-1);
+    const begunAt = startedAt + (before?.endedMs ?? 0);
+    const sent = sentAt !== undefined;
+    this.history.push({
+      endpoint,
+      sent,
+      queuedMs: Math.max(0, (sentAt ?? now) - begunAt),
+      waitedMs: sent ? Math.max(0, now - sentAt) : 0,
+      endedMs: now - startedAt,
+      code,
+      executed,
+      message,
+    });
+  }
+
   /** A copy with some things changed. The copy has its own metadata. */
   with(changes: Partial<CallInit> & { attempt?: number; avoid?: readonly string[] }): Call {
     const copy = new Call({
@@ -152,6 +182,7 @@ export class Call {
       idempotent: this.idempotent,
       message: this.message,
       messages: this.messages,
+      startedAt: this.startedAt,
       deadline: this.deadline,
       codec: this.codec,
       hashKey: this.hashKey,
@@ -164,6 +195,7 @@ export class Call {
     });
     copy.attempt = changes.attempt ?? this.attempt;
     copy.avoid = changes.avoid ?? this.avoid;
+    copy.history = this.history;
     return copy;
   }
 }

@@ -1,4 +1,5 @@
 import { type Code, isCode } from "./code.ts";
+import { explain, type Explanation } from "./explanation.ts";
 import type { Metadata } from "./metadata.ts";
 
 /** Whether a handler ran: `no` is a promise that it did not, `maybe` means that nobody can tell from here. */
@@ -8,6 +9,8 @@ export type Executed = "no" | "maybe" | "yes";
 export interface RpcErrorOptions {
   /** Whether a handler ran. Default `maybe`. */
   executed?: Executed;
+  /** The name of an error that the contract declares. */
+  reason?: string;
   /** A value for the caller's program rather than for its reader; travels in the codec of the call. */
   details?: unknown;
   /** What came, or goes, with the failure: trailers by another name. */
@@ -31,6 +34,10 @@ export class RpcError extends Error {
   readonly code: Code;
   /** Whether a handler ran. */
   readonly executed: Executed;
+  /** The name of the error among those that the contract declares, or `undefined`. */
+  readonly reason: string | undefined;
+  /** What the client knew and tried, when it was a client that the call failed for. Stays in this process. */
+  explain: Explanation | undefined = undefined;
   /** A value for the caller's program, or `undefined`. */
   readonly details: unknown;
   /** What came with the failure, or `undefined`. */
@@ -45,10 +52,26 @@ export class RpcError extends Error {
     this.name = "RpcError";
     this.code = code;
     this.executed = options.executed ?? "maybe";
+    this.reason = options.reason;
     this.details = options.details;
     this.metadata = options.metadata;
     this.retryAfterMs = options.retryAfterMs;
     Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  /** What `console.error` shows: the outcome, why in one paragraph, and where. */
+  [Symbol.for("Deno.customInspect")](inspect: (value: unknown, options?: unknown) => string, options: unknown): string {
+    const { code, executed, reason, details, retryAfterMs, cause } = this;
+    const facts = [code, `executed: ${executed}`];
+    if (reason !== undefined) facts.push(`reason: ${reason}`);
+    if (details !== undefined) facts.push(`details: ${inspect(details, options)}`);
+    if (retryAfterMs !== undefined) facts.push(retryAfterMs < 0 ? "do not retry" : `retry after ${retryAfterMs} ms`);
+    const lines = [`RpcError: ${this.message} (${facts.join(", ")})`];
+    if (this.explain !== undefined) lines.push(explain(this.explain));
+    const stack = this.stack?.slice(this.stack.indexOf("\n    at ") + 1);
+    if (stack?.startsWith("    at ")) lines.push(stack);
+    if (cause !== undefined) lines.push(`Caused by ${inspect(cause, options)}`);
+    return lines.join("\n");
   }
 
   /** Recognises errors by a brand, since two versions of the package can meet in one process. */

@@ -9,6 +9,8 @@ export type MetadataInit =
 
 const KEY = /^[a-z0-9][a-z0-9._-]{0,255}$/;
 const RESERVED = "rpc-";
+/** The trailer that names an error which the contract declares (PROTOCOL §6). */
+export const REASON_KEY = "rpc-reason";
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 

@@ -1,3 +1,4 @@
+import type { Code } from "./code.ts";
 import { checkCodec, type Codec } from "./codec.ts";
 import { checkDuration } from "./options.ts";
 
@@ -31,12 +32,25 @@ export interface Method<Kind extends MethodKind = MethodKind, Request = unknown,
 /** The methods of a contract by name. */
 export type Methods = { readonly [name: string]: Method };
 
+/** An error that a contract declares. `Details` exists for the compiler alone. */
+export interface Failure<Details = unknown> {
+  /** What the error is for those who do not know the contract. */
+  readonly code: Code;
+  /** Declares the type of the details. Nothing is there at run time. */
+  "~details"?(details: Details): Details;
+}
+
+/** The errors of a contract by name. */
+export type Failures = { readonly [name: string]: Failure };
+
 /** A contract: a name and the methods under it. Both sides import the same value. */
-export interface Service<M extends Methods = Methods> {
+export interface Service<M extends Methods = Methods, F extends Failures = Failures> {
   /** The full name, such as `demo.Words`. */
   readonly name: string;
   /** The methods by name. */
   readonly methods: M;
+  /** The errors that its methods declare, by name. */
+  readonly errors: F;
   /** The same for two contracts that declare the same methods in the same way: eight hexadecimal digits. */
   readonly fingerprint: string;
 }
@@ -75,10 +89,15 @@ export function oneway<Request>(options: MethodOptions = {}): Method<"oneway", R
 /**
  * Declares a contract.
  *
+ * @param options `errors` holds what its methods may fail with, each made by `failure`
  * @param name the service's full name: words of letters, digits, `_` and `-`, joined by dots, such as `demo.Words`
  * @throws {TypeError} when a name cannot travel, or a method was not made by one of the five functions above
  */
-export function service<M extends Methods>(name: string, methods: M): Service<M> {
+export function service<M extends Methods, F extends Failures = Record<never, never>>(
+  name: string,
+  methods: M,
+  options: { errors?: F } = {},
+): Service<M, F> {
   checkServiceName(name);
   const parts: string[] = [];
   for (const key of Object.keys(methods).sort()) {
@@ -100,6 +119,7 @@ export function service<M extends Methods>(name: string, methods: M): Service<M>
   return Object.freeze({
     name,
     methods: Object.freeze({ ...methods }),
+    errors: Object.freeze({ ...options.errors }) as F,
     fingerprint: fnv1a(`${name}{${parts.join(",")}}`).toString(16).padStart(8, "0"),
   });
 }

@@ -108,7 +108,9 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
       let replays = 0;
       let attempts = 1;
       for (;;) {
-        if (!(failure instanceof RpcError) || !call.retry || call.requestsTaken || ended?.aborted) throw failure;
+        if (!(failure instanceof RpcError)) throw failure;
+        call.note(failure, platform.clock.now());
+        if (!call.retry || call.requestsTaken || ended?.aborted) throw failure;
         const avoid = call.avoid ?? [];
         const tried = call.endpoint;
         const fresh = tried !== undefined && !avoid.includes(tried);

@@ -1,0 +1,59 @@
+/** Errors that a contract declares: they arrive as themselves, with the type of their details. */
+import { type Code, isCode } from "./code.ts";
+import { RpcError } from "./error.ts";
+import type { Failure, Failures, Methods, Service } from "./service.ts";
+
+/** The error that a contract declares under a name: its `reason` is the name, its `details` have the declared type. */
+export type FailureOf<S, Name = keyof FailuresOf<S>> = Name extends keyof FailuresOf<S> & string
+  ? RpcError & { readonly reason: Name; readonly details: DetailsOf<FailuresOf<S>[Name]> }
+  : never;
+
+type FailuresOf<S> = S extends Service<Methods, infer F> ? F : never;
+type DetailsOf<F> = F extends Failure<infer Details> ? Details : never;
+
+/**
+ * Declares an error of a contract, to be put into its `errors`.
+ *
+ * @param code what the error is for those who do not know the contract
+ * @throws {TypeError} when it is not one of the sixteen
+ */
+export function failure<Details = undefined>(code: Code): Failure<Details> {
+  if (!isCode(code)) throw new TypeError(`Cannot declare a failure: ${JSON.stringify(code)} is not a code`);
+  return Object.freeze({ code });
+}
+
+/**
+ * Makes an error that a contract declares, for a handler to throw.
+ *
+ * ```ts ignore
+ * throw fail(Shop, "outOfStock", "Only two are left", { left: 2 });
+ * ```
+ *
+ * @throws {TypeError} when the contract declares no such error
+ */
+export function fail<F extends Failures, Name extends keyof F & string>(
+  contract: Service<Methods, F>,
+  name: Name,
+  message: string,
+  details: DetailsOf<F[Name]>,
+): RpcError {
+  const declared = Object.hasOwn(contract.errors, name) ? contract.errors[name] : undefined;
+  if (declared === undefined) throw new TypeError(`Cannot fail: "${contract.name}" declares no error "${name}"`);
+  return new RpcError(declared.code, message, { reason: name, details, executed: "yes" });
+}
+
+/**
+ * What was caught, if it is an error that the contract declares; it narrows in a `switch` over its `reason`.
+ *
+ * ```ts ignore
+ * const failed = failureOf(Shop, error);
+ * switch (failed?.reason) {
+ *   case "outOfStock": return failed.details.left;
+ *   default: throw error;
+ * }
+ * ```
+ */
+export function failureOf<S extends Service<Methods, Failures>>(contract: S, error: unknown): FailureOf<S> | undefined {
+  if (!(error instanceof RpcError) || error.reason === undefined) return undefined;
+  return Object.hasOwn(contract.errors, error.reason) ? error as FailureOf<S> : undefined;
+}
