@@ -37,6 +37,7 @@ export { Server } from "./src/server/server.ts";
 export type { ServerOptions } from "./src/server/server.ts";
 export type { Implementation } from "./src/host/handler.ts";
 export type { Context, Peer } from "./src/core/call.ts";
+export { sameSecret } from "./src/core/secret.ts";
 
 // Call.
 export { Client } from "./src/client/client.ts";

@@ -1,9 +1,15 @@
 /**
- * Types for those who bring parts of their own: a registry, a balancer, a codec, an interceptor, a transport, a platform.
- * Everybody else needs only the main entry. The suites that check such parts are in `@erpc/erpc/testing`.
+ * For those who bring parts of their own (a registry, a balancer, an interceptor, a transport, a clock): the types of these
+ * parts; and the contracts that servers and centers offer about themselves. Everybody else needs only the main entry. The
+ * suites that check such parts are in `@erpc/erpc/testing`.
  *
  * @module
  */
+
+// What servers and centers answer by themselves.
+export { Health, Reflection } from "./host/introspection.ts";
+export type { HealthStatus, ServiceDescription } from "./host/introspection.ts";
+export { CenterContract } from "./center/contract.ts";
 
 // A registry.
 export type { Instance } from "./registry/instance.ts";

@@ -23,6 +23,8 @@ export type PlainHandler = (request: any, ctx: Context) => unknown;
 export interface Route {
   /** Which sides stream. */
   readonly kind: MethodKind;
+  /** Whether running it twice does no harm. */
+  readonly idempotent: boolean;
   /** The user's function. */
   readonly run: (request: unknown, ctx: Context) => unknown;
 }

@@ -19,6 +19,7 @@ import type { Responder, Settings } from "../connection/settings.ts";
 import type { ByteConnection, ByteListener } from "../transport/byte_connection.ts";
 import { systemTransport, type Transport } from "../transport/transport.ts";
 import type { Implementation, PlainHandler } from "./handler.ts";
+import { Health, HealthBoard, Reflection } from "./introspection.ts";
 import { Router } from "./router.ts";
 
 /** What every host can be told. */
@@ -33,6 +34,10 @@ export interface HostOptions {
   interceptors?: readonly Interceptor[];
   /** Decides who may connect; what it returns is `ctx.peer.identity`, what it throws is `unauthenticated`. */
   authenticate?: Authenticate;
+  /** Whether it answers `erpc.Health`. Default `true`. */
+  health?: boolean;
+  /** Whether it answers `erpc.Reflection`. Default `true`. */
+  reflection?: boolean;
   /** What a peer may cost. */
   limits?: Partial<Limits>;
   /** Where things are reported. Default: nowhere. */
@@ -66,6 +71,7 @@ export class Host {
   readonly transport: Transport;
   /** Who answers what. */
   readonly router: Router = new Router();
+  readonly #health = new HealthBoard(this.router);
   readonly #codecs: Map<string, Codec>;
   readonly #authenticate: Authenticate | undefined;
   readonly #listeners = new Set<ByteListener>();
@@ -103,6 +109,10 @@ export class Host {
       counters: new Counters(),
       respond,
     };
+    if (options.health !== false) this.handle(Health, this.#health.implementation);
+    if (options.reflection !== false) {
+      this.handle(Reflection, { services: () => ({ services: this.router.describe() }) });
+    }
   }
 
   /** Where it listens, in the order in which it began to. */
@@ -134,6 +144,7 @@ export class Host {
         if (codec !== undefined && !this.#codecs.has(codec.name)) this.#codecs.set(codec.name, codec);
       }
     }
+    this.#health.refresh();
   }
 
   /**
@@ -185,6 +196,7 @@ export class Host {
   async #drain(graceMs: number, cutNow: Promise<void>): Promise<DrainReport> {
     const { platform } = this.settings;
     const connections = [...this.#connections];
+    this.#health.drain();
     for (const connection of connections) connection.announceGoAway("the server is draining");
     // A ping's answer says that the client has read the announcement, and what it sent before has arrived.
     const told = Promise.all(connections.map((connection) => connection.ping().catch(() => 0)));

@@ -3,6 +3,7 @@ import { RpcError } from "../core/error.ts";
 import { type Methods, procedureName, type Service } from "../core/service.ts";
 import { IncomingCall } from "../connection/incoming_call.ts";
 import type { Route } from "./handler.ts";
+import type { ServiceDescription } from "./introspection.ts";
 
 /** Finds the handler of a procedure and runs it. */
 export class Router {
@@ -13,6 +14,17 @@ export class Router {
   /** Full names of the services that have handlers. */
   get services(): readonly string[] {
     return [...this.#services].sort();
+  }
+
+  /** What is offered, in the order of names. */
+  describe(): ServiceDescription[] {
+    return this.services.map((name) => ({
+      name,
+      fingerprint: this.#contracts.get(name) ?? "",
+      methods: [...this.#routes].filter(([procedure]) => procedure.startsWith(`${name}/`))
+        .map(([procedure, { kind, idempotent }]) => ({ name: procedure.slice(name.length + 1), kind, idempotent }))
+        .sort((a, b) => a.name < b.name ? -1 : 1),
+    }));
   }
 
   /** Names and fingerprints of the contracts that have handlers. */
@@ -34,7 +46,11 @@ export class Router {
     if (missing.length > 0) throw new TypeError(`Cannot handle "${name}": no function for ${missing.join(", ")}`);
     for (const method of names) {
       const run = implementation[method] as Route["run"];
-      this.#routes.set(`${name}/${method}`, { kind: methods[method].kind, run: run.bind(implementation) });
+      this.#routes.set(`${name}/${method}`, {
+        kind: methods[method].kind,
+        idempotent: methods[method].idempotent,
+        run: run.bind(implementation),
+      });
     }
     this.#services.add(name);
     this.#contracts.set(name, fingerprint);
@@ -45,7 +61,7 @@ export class Router {
     const procedure = procedureName(name);
     if (typeof run !== "function") throw new TypeError(`Cannot handle "${name}": its handler is not a function`);
     if (this.#routes.has(procedure)) throw new TypeError(`Cannot handle "${procedure}": it has a handler already`);
-    this.#routes.set(procedure, { kind: "unary", run });
+    this.#routes.set(procedure, { kind: "unary", idempotent: false, run });
     this.#services.add(procedure.slice(0, procedure.indexOf("/")));
   }
 

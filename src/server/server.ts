@@ -4,6 +4,7 @@ import { CenterRegistry } from "../center/center_registry.ts";
 import type { Counters } from "../connection/counters.ts";
 import type { Implementation, PlainHandler } from "../host/handler.ts";
 import { type DrainReport, Host, type HostOptions } from "../host/host.ts";
+import { isOwnService } from "../host/introspection.ts";
 import type { Instance } from "../registry/instance.ts";
 import { Registrar, type RegistrationState } from "../registry/registrar.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -180,7 +181,7 @@ export class Server implements AsyncDisposable {
       id: identity.instance,
       incarnation: identity.incarnation,
       endpoints: await this.#reachable(),
-      services: this.#host.router.services,
+      services: this.#host.router.services.filter((name) => !isOwnService(name)),
       zone,
       weight,
       version,

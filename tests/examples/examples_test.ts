@@ -111,3 +111,11 @@ Deno.test("logging.ts, shows the cause of a failure to the log and not to the ca
   assertMatch(stdout, /^error The handler of "demo\/fail" failed Error: the disk is full$/m);
   assertEquals(stdout.match(/the caller sees only: The handler failed\n/g)?.length, 2, stdout);
 });
+
+Deno.test("auth.ts, lets those in who show the token", async () => {
+  assertEquals(await run("auth.ts"), {
+    code: 0,
+    stdout: 'with "sesame": { holds: "what is in box 7" }\nwith "please": unauthenticated, Show a token\n',
+    stderr: "",
+  });
+});

@@ -72,7 +72,9 @@ export class FaultyProxy implements AsyncDisposable {
   /** Makes a proxy that listens nowhere yet. @throws {TypeError} when the target is not `tcp://host:port` */
   constructor(target: string, { up = {}, down = {}, seed = 1 }: ProxyOptions) {
     const endpoint = parseEndpoint(target);
-    if (endpoint.scheme !== "tcp") throw new TypeError(`Cannot stand in front of ${target}: it must be tcp://host:port`);
+    if (endpoint.scheme !== "tcp") {
+      throw new TypeError(`Cannot stand in front of ${target}: it must be tcp://host:port`);
+    }
     this.#target = endpoint;
     this.#faults = { up, down };
     this.#seed = seed;
@@ -158,7 +160,9 @@ class Link {
     const cut = { end: () => this.end(), reset: () => this.reset() };
     this.#up = new Pump(near, far, seededRandom(seed), faults.up, cut);
     this.#down = new Pump(far, near, seededRandom(seed + 1), faults.down, cut);
-    this.closed = Promise.all(this.#sockets.map((socket) => new Promise<void>((resolve) => socket.once("close", resolve))))
+    this.closed = Promise.all(
+      this.#sockets.map((socket) => new Promise<void>((resolve) => socket.once("close", resolve))),
+    )
       .then(() => this.#stop());
   }
 
@@ -260,7 +264,8 @@ class Pump {
 
   /** Delivers as much at once as the faults allow. */
   async #deliverSome(bytes: Uint8Array): Promise<number> {
-    const { sliceBytes, bytesPerSecond, limitBytes = Infinity, resetAtByte = Infinity, corruptAtByte = -1 } = this.#faults;
+    const { sliceBytes, bytesPerSecond, limitBytes = Infinity, resetAtByte = Infinity, corruptAtByte = -1 } =
+      this.#faults;
     const from = this.#position;
     if (from >= resetAtByte) this.#cut.reset();
     else if (from >= limitBytes) this.#cut.end();
