@@ -252,9 +252,10 @@ export class IncomingCall extends Stream implements Context {
       }
       this.#handlerEnded();
     } catch (error) {
-      this.#failed(error, reply);
+      this.#end(this.#toError(error), reply);
       // When it was the encoder that failed, the generator is still waiting at its yield.
       await Promise.resolve(iterator?.return?.()).catch(() => {});
+      this.#handlerEnded();
     }
   }
 
@@ -279,8 +280,8 @@ export class IncomingCall extends Stream implements Context {
   }
 
   /** The handler, or something around it, threw. */
-  #failed(thrown: unknown, reply?: Reply): void {
-    this.#end(this.#toError(thrown), reply);
+  #failed(thrown: unknown): void {
+    this.#end(this.#toError(thrown));
     this.#handlerEnded();
   }
 
@@ -292,6 +293,7 @@ export class IncomingCall extends Stream implements Context {
         ? thrown
         : new RpcError(thrown.code, thrown.message, {
           executed,
+          reason: thrown.reason,
           details: thrown.details,
           metadata: thrown.metadata,
           retryAfterMs: thrown.retryAfterMs,

@@ -1,0 +1,94 @@
+/** A program as a process of its own. Whoever starts one disposes it. */
+export class Child implements AsyncDisposable {
+  readonly #name: string;
+  readonly #process: Deno.ChildProcess;
+  readonly #stdout: ReadableStreamDefaultReader<string>;
+  readonly #stderr: ReadableStreamDefaultReader<string>;
+  readonly #complaints: Promise<void>;
+  #said = "";
+  #complained = "";
+  #seen = 0;
+
+  /** Starts a program of this repository. */
+  constructor(program: URL, ...args: string[]) {
+    this.#name = program.pathname;
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", program.href, ...args],
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#stdout = this.#process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    this.#stderr = this.#process.stderr.pipeThrough(new TextDecoderStream()).getReader();
+    // From the beginning, or a program that complains much waits for ever.
+    this.#complaints = this.#listen();
+  }
+
+  /** The next line of standard output that has a match, and what its first group matched. Others before it are passed over. */
+  async line(pattern: RegExp): Promise<string> {
+    for (;;) {
+      for (let end; (end = this.#said.indexOf("\n", this.#seen)) !== -1;) {
+        const match = pattern.exec(this.#said.slice(this.#seen, end));
+        this.#seen = end + 1;
+        if (match !== null) return match[1] ?? match[0];
+      }
+      if (!await this.#read()) {
+        const { stdout, stderr } = await this.ended();
+        throw new Error(`${this.#name} ended without a line like ${pattern}:\n${stdout}${stderr}`);
+      }
+    }
+  }
+
+  /** Sends it a signal. */
+  kill(signal: Deno.Signal): void {
+    this.#process.kill(signal);
+  }
+
+  /** Makes it stand still, until it gets SIGCONT. Resolves when it does. */
+  async pause(): Promise<void> {
+    this.#process.kill("SIGSTOP");
+    while (!/^State:\s+T/m.test(await this.#status())) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** What it uses, as Linux counts it. */
+  async usage(): Promise<{ rssBytes: number; peakRssBytes: number; files: number }> {
+    const status = await this.#status();
+    const bytes = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
+    let files = 0;
+    for await (const _ of Deno.readDir(`/proc/${this.#process.pid}/fd`)) files++;
+    return { rssBytes: bytes("VmRSS"), peakRssBytes: bytes("VmHWM"), files };
+  }
+
+  /** Waits for its end, and for that of all processes that write where it does. */
+  async ended(): Promise<{ code: number; stdout: string; stderr: string }> {
+    while (await this.#read());
+    await this.#complaints;
+    const { code } = await this.#process.status;
+    return { code, stdout: this.#said, stderr: this.#complained };
+  }
+
+  /** Ends it if it has not ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#process.kill("SIGKILL");
+    } catch {
+      // It has ended by itself, as it should.
+    }
+    await Promise.all([this.#process.status, this.#stdout.cancel(), this.#stderr.cancel(), this.#complaints]);
+  }
+
+  #status(): Promise<string> {
+    return Deno.readTextFile(`/proc/${this.#process.pid}/status`);
+  }
+
+  async #read(): Promise<boolean> {
+    const { done, value = "" } = await this.#stdout.read();
+    this.#said += value;
+    return !done;
+  }
+
+  async #listen(): Promise<void> {
+    for (let part; !(part = await this.#stderr.read()).done;) this.#complained += part.value;
+  }
+}
