@@ -121,7 +121,7 @@ export class Client implements AsyncDisposable {
     }
     const functions: Record<string, unknown> = {};
     for (const [name, method] of Object.entries(contract.methods)) {
-      functions[name] = this.#caller(`${contract.name}/${name}`, method);
+      functions[name] = this.#caller(`${contract.name}/${name}`, method.kind, { ...method, service: contract.name });
     }
     return Object.freeze(functions) as ServiceClient<Service<M>>;
   }
@@ -176,8 +176,7 @@ export class Client implements AsyncDisposable {
     await this.close();
   }
 
-  #caller(procedure: string, method: Method): unknown {
-    const { kind } = method;
+  #caller(procedure: string, kind: MethodKind, method: Promises): unknown {
     switch (kind) {
       case "unary":
       case "oneway":
@@ -205,9 +204,10 @@ export class Client implements AsyncDisposable {
     cancel?: AbortSignal,
   ): Call {
     const { parent } = options;
-    const startedAt = this.#platform.clock.now();
+    const startedAt = this.#settings.timers.turnNow();
     return new Call({
       procedure,
+      service: method.service,
       kind,
       idempotent: method.idempotent,
       message,
@@ -290,7 +290,10 @@ export class Client implements AsyncDisposable {
 }
 
 /** What a method promises, as far as its caller goes by it. */
-type Promises = Pick<Method, "idempotent" | "codec" | "timeoutMs">;
+interface Promises extends Pick<Method, "idempotent" | "codec" | "timeoutMs"> {
+  /** The service's name, so that no call cuts it out of its procedure's. */
+  readonly service?: string;
+}
 
 const PLAIN: Promises = {
   idempotent: false,
@@ -303,9 +306,10 @@ function messageOf(reply: Reply): unknown {
 }
 
 /** One signal for those that are there: most calls have none, or one. */
-function joined(...signals: (AbortSignal | undefined)[]): AbortSignal | undefined {
-  const given = signals.filter((signal) => signal !== undefined);
-  return given.length > 1 ? AbortSignal.any(given) : given[0];
+function joined(first: AbortSignal | undefined, second: AbortSignal | undefined, third: AbortSignal | undefined) {
+  if (second === undefined && third === undefined) return first;
+  if (first === undefined && third === undefined) return second;
+  return AbortSignal.any([first, second, third].filter((signal) => signal !== undefined));
 }
 
 function toAsync(requests: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterable<unknown> {

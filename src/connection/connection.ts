@@ -159,7 +159,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     new Promise((resolve, reject) => {
       const outgoing = new OutgoingCall(this, call, resolve, reject);
       if (!this.isOpen) return outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
-      const now = this.settings.platform.clock.now();
+      const now = this.settings.timers.turnNow();
       if (!outgoing.arm(now)) return;
       if (this.#outgoing < this.hello.maxStreams && !this.sender.isCrowded) return outgoing.start(now);
       if (this.#queue.size >= this.settings.limits.maxQueuedCalls) {
@@ -341,9 +341,12 @@ export class Connection implements CallHost, AnswerHost, Watched {
     while (this.#over === undefined && frames.next()) {
       this.#onFrame(frames.kind, frames.flags, frames.stream);
       if (frames.kind === Kind.open && ++calls === CALLS_PER_TURN) {
+        // Others have their turn, but what was answered so far waits for the rest: one write for all of it.
+        this.outbox.hold();
         return this.settings.platform.turn().then(() => this.#takeFrames());
       }
     }
+    this.outbox.release();
     this.#watchdog.framesTaken(frames.partialBytes, this.heardAt);
     return undefined;
   }
@@ -543,6 +546,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const { counters, logger } = this.settings;
     counters.violations++;
     logger.warn(`Closed the connection with ${this.peer.endpoint}: ${error.message}`);
+    this.outbox.release();
     writeGoAway(this.outbox.data, {
       lastStream: Math.max(0, this.#lastPeerStream),
       code: error.goAwayCode,

@@ -44,6 +44,8 @@ export interface Context {
 export interface CallInit {
   /** The full name of what is called. */
   procedure: string;
+  /** What stands before the slash, where that is known already. */
+  service?: string;
   /** Which sides stream. */
   kind: MethodKind;
   /** Whether running it twice does no harm. Default `false`. */
@@ -114,6 +116,7 @@ export class Call {
   history: Attempt[] | undefined = undefined;
   /** Whether its requests have begun to be read, so that nobody can read them again. Written on the way out. */
   requestsTaken = false;
+  #service: string | undefined;
   #signal: AbortSignal | undefined;
   #metadata: Metadata | undefined;
 
@@ -131,13 +134,14 @@ export class Call {
     this.waitForReady = init.waitForReady === true;
     this.retry = init.retry !== false;
     this.context = init.context;
+    this.#service = init.service;
     this.#signal = init.signal;
     this.#metadata = init.metadata;
   }
 
   /** The service's full name: what stands before the slash. */
   get service(): string {
-    return this.procedure.slice(0, this.procedure.indexOf("/"));
+    return this.#service ??= this.procedure.slice(0, this.procedure.indexOf("/"));
   }
 
   /** Aborts when the caller has lost interest. On a server it is the handler's. */
@@ -178,6 +182,7 @@ export class Call {
   with(changes: Partial<CallInit> & { attempt?: number; avoid?: readonly string[] }): Call {
     const copy = new Call({
       procedure: this.procedure,
+      service: changes.procedure === undefined ? this.#service : undefined,
       kind: this.kind,
       idempotent: this.idempotent,
       message: this.message,

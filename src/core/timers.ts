@@ -57,11 +57,22 @@ export class Timers implements Disposable {
   #sweptTo: number;
   #disposed = false;
   #sweeping = false;
+  #turn: number | undefined;
+  readonly #endTurn = () => void (this.#turn = undefined);
 
   /** Makes an empty wheel, which costs no timer. */
   constructor(clock: Clock) {
     this.clock = clock;
     this.#sweptTo = Math.floor(clock.now() / SLOT_MS);
+  }
+
+  /** The time, read once for all that happens in one go: a clock costs more than what is done with it. */
+  turnNow(): number {
+    if (this.#turn === undefined) {
+      this.#turn = this.clock.now();
+      queueMicrotask(this.#endTurn);
+    }
+    return this.#turn;
   }
 
   /** How many entries wait. */
