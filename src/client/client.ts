@@ -66,6 +66,7 @@ export class Client implements AsyncDisposable {
   readonly #invoke: Invoker;
   readonly #timeoutMs: number;
   readonly #closing = new AbortController();
+  #closed = false;
 
   /**
    * Makes a client. It dials nobody before the first call.
@@ -131,7 +132,7 @@ export class Client implements AsyncDisposable {
    * @param procedure `demo.Words/count`, or `demo.hello` for short
    */
   // deno-lint-ignore no-explicit-any
-  call(procedure: string, request?: unknown, options: CallOptions = {}): Promise<any> {
+  call(procedure: string, request?: unknown, options: CallOptions = NO_OPTIONS): Promise<any> {
     return this.#one(procedureName(procedure), "unary", PLAIN, request, undefined, options);
   }
 
@@ -140,7 +141,7 @@ export class Client implements AsyncDisposable {
    * @param procedure `demo.Words/search`, or `demo.hello` for short
    */
   // deno-lint-ignore no-explicit-any
-  stream(procedure: string, request?: unknown, options: CallOptions = {}): AsyncIterableIterator<any> {
+  stream(procedure: string, request?: unknown, options: CallOptions = NO_OPTIONS): AsyncIterableIterator<any> {
     return this.#many(procedureName(procedure), "serverStream", PLAIN, request, undefined, options);
   }
 
@@ -165,6 +166,7 @@ export class Client implements AsyncDisposable {
 
   /** Ends everything at once: calls that are running fail with `unavailable`. Harmless the second time. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#closing.abort();
     await this.#cluster.close();
     if (this.#ownsSource) await this.#source.close();
@@ -180,16 +182,16 @@ export class Client implements AsyncDisposable {
     switch (kind) {
       case "unary":
       case "oneway":
-        return (request: unknown, options: CallOptions = {}) =>
+        return (request: unknown, options: CallOptions = NO_OPTIONS) =>
           this.#one(procedure, kind, method, request, undefined, options);
       case "clientStream":
-        return (requests: AsyncIterable<unknown>, options: CallOptions = {}) =>
+        return (requests: AsyncIterable<unknown>, options: CallOptions = NO_OPTIONS) =>
           this.#one(procedure, kind, method, undefined, toAsync(requests), options);
       case "serverStream":
-        return (request: unknown, options: CallOptions = {}) =>
+        return (request: unknown, options: CallOptions = NO_OPTIONS) =>
           this.#many(procedure, kind, method, request, undefined, options);
       case "bidi":
-        return (requests: AsyncIterable<unknown>, options: CallOptions = {}) =>
+        return (requests: AsyncIterable<unknown>, options: CallOptions = NO_OPTIONS) =>
           this.#many(procedure, kind, method, undefined, toAsync(requests), options);
     }
   }
@@ -224,7 +226,7 @@ export class Client implements AsyncDisposable {
   }
 
   #carry(call: Call): Promise<Reply> {
-    if (!this.#closing.signal.aborted) return this.#invoke(call);
+    if (!this.#closed) return this.#invoke(call);
     return Promise.reject(
       new RpcError("unavailable", `Cannot call "${call.procedure}": the client was closed`, { executed: "no" }),
     );
@@ -294,6 +296,8 @@ interface Promises extends Pick<Method, "idempotent" | "codec" | "timeoutMs"> {
   /** The service's name, so that no call cuts it out of its procedure's. */
   readonly service?: string;
 }
+
+const NO_OPTIONS: CallOptions = Object.freeze({});
 
 const PLAIN: Promises = {
   idempotent: false,

@@ -39,6 +39,7 @@ import { Watchdog, type Watched } from "./watchdog.ts";
 import { Sender } from "./sender.ts";
 import type { Settings } from "./settings.ts";
 import type { Stream } from "./stream.ts";
+import { StreamTable } from "./stream_table.ts";
 
 /** How many calls one connection may start in one turn of the event loop, before others get theirs. */
 const CALLS_PER_TURN = 32;
@@ -76,7 +77,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   /** What came and was not taken yet. */
   readonly frames: FrameReader;
   readonly #payload = new ByteReader();
-  readonly #streams = new Map<number, Stream>();
+  readonly #streams = new StreamTable();
   readonly intake: Intake;
   readonly #names = new ProcedureNames();
   readonly #abuse: Abuse;
@@ -410,7 +411,6 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const known = name === undefined ? codec : codecs.get(name);
     const call = new IncomingCall(this, id, procedure, header, known ?? codec);
     if (this.#handlers++ === 0) this.#watchdog.wake(this.heardAt);
-    this.#streams.set(id, call);
     if (known === undefined) {
       call.refuse(
         new RpcError(
@@ -432,6 +432,8 @@ export class Connection implements CallHost, AnswerHost, Watched {
     } else if (header.problem !== undefined) {
       call.refuse(new RpcError(header.problem.code, header.problem.message, { executed: "no" }), payload.left);
     } else call.onOpen(payload.bytes, payload.at, payload.end, more);
+    // Most handlers of small calls have ended by now, and nothing is left that frames could be for.
+    if (!call.isOver && this.#over === undefined) this.#streams.set(id, call);
   }
 
   #onData(payload: ByteReader, flags: number, id: number): void {
@@ -518,7 +520,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
       ? "the other side is going away"
       : `the other side closed it (${goAwayName(code)})`;
     this.#peerGone = { lastStream, reason: message === "" ? why : `${why}: ${message}` };
-    for (const stream of [...this.#streams.values()]) {
+    for (const stream of this.#streams.values()) {
       if (stream.id > lastStream && stream instanceof OutgoingCall) stream.onRefused(this.#peerGone.reason);
     }
     for (const queued of [...this.#queue]) {
@@ -569,7 +571,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.#queue.clear();
     // One cause for all: whoever counts failures can tell that this was one.
     const cause = new Error(reason);
-    for (const stream of [...this.#streams.values()]) stream.onLost(reason, cause);
+    for (const stream of this.#streams.values()) stream.onLost(reason, cause);
     this.sender.close();
     this.outbox.close();
     for (const wake of this.#pings.values()) wake();

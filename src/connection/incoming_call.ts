@@ -97,7 +97,6 @@ export class IncomingCall extends Stream implements Context {
           new RpcError("deadline_exceeded", "The deadline had passed when the call arrived", { executed: "no" }),
         );
       }
-      this.host.settings.timers.add(this, this.#deadline);
     }
     if (this.#kind === "clientStream" || this.#kind === "bidi") {
       this.#discard(end - at);
@@ -105,6 +104,12 @@ export class IncomingCall extends Stream implements Context {
       this.#requests = new Inbox((costBytes) => this.consumed(costBytes), () => {});
       this.#run(undefined, this.#requests);
     } else this.#onPiece(bytes, at, end, end - at, more);
+    if (!this.settled && this.#deadline !== Infinity) this.host.settings.timers.add(this, this.#deadline);
+  }
+
+  /** Whether nothing of it is left on the connection. */
+  get isOver(): boolean {
+    return this.settled && this.#ended;
   }
 
   /** Ends it unrun; what it brought is paid back. */

@@ -61,6 +61,12 @@ export class RetryBudget {
     if (this.#tokens < this.#max) this.#tokens = Math.min(this.#max, this.#tokens + this.#perSuccess);
   }
 
+  /** Takes note of a success, and passes it on. One function for all calls. */
+  readonly passed = (reply: Reply): Reply => {
+    this.success();
+    return reply;
+  };
+
   /**
    * Takes note of a failure. True when a retry is still allowed. Failures that have the same object for their cause, such as
    * all calls of one lost connection, count as one.
@@ -144,10 +150,7 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
     };
     const invoke: Invoker = (call) => {
       const budget = budgetOf(call.service);
-      return next(call).then((reply) => {
-        budget.success();
-        return reply;
-      }, (error) => again(call, budget, error));
+      return next(call).then(budget.passed, (error) => again(call, budget, error));
     };
     return invoke;
   };
