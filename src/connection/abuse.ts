@@ -11,7 +11,7 @@ import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
 const SKIPPED_PER_SECOND = 100;
 /** How many early resets are forgiven in a second. */
 const RESETS_PER_SECOND = 100;
-/** The least time between two pings. */
+/** The least time between two pings, where the receiver does not ask for more of them. */
 const MIN_PING_MS = 5_000;
 /** How many pings may come too early before the connection is closed. */
 const MAX_PING_STRIKES = 2;
@@ -47,6 +47,7 @@ class Bucket {
 /** Keeps count for one connection; each method throws once the peer has gone too far. */
 export class Abuse {
   readonly #maxStreams: number;
+  readonly #minPingMs: number;
   readonly #resets: Bucket;
   readonly #skips: Bucket;
   readonly #credits: Bucket;
@@ -54,13 +55,14 @@ export class Abuse {
   #refusedAt: number;
   #empty = 0;
   #pingAt = -Infinity;
-  #pingCalls = -1;
+  #pingTraffic = -1;
   #strikes = 0;
   #paidBytes = 0;
 
-  /** Makes an account that begins at `now`. */
-  constructor(limits: Readonly<Limits>, now: number) {
+  /** Makes an account that begins at `now`; `keepaliveMs` is how often the peer was asked to ping, if it was. */
+  constructor(limits: Readonly<Limits>, keepaliveMs: number, now: number) {
     this.#maxStreams = limits.maxStreams;
+    this.#minPingMs = Math.min(MIN_PING_MS, keepaliveMs / 2);
     this.#refusedAt = now;
     this.#resets = new Bucket(limits.maxEarlyResets, RESETS_PER_SECOND, now);
     this.#skips = new Bucket(SKIPPED_PER_SECOND, SKIPPED_PER_SECOND, now);
@@ -98,17 +100,17 @@ export class Abuse {
     this.#empty = 0;
   }
 
-  /** A PING came; `calls` is how many calls there have been, since pings among calls are welcome. */
-  ping(now: number, calls: number): void {
-    if (calls !== this.#pingCalls) this.#strikes = 0;
-    else if (now - this.#pingAt < MIN_PING_MS && ++this.#strikes > MAX_PING_STRIKES) {
+  /** A PING came; `traffic` counts frames of calls in both directions, since pings among those are welcome. */
+  ping(now: number, traffic: number): void {
+    if (traffic !== this.#pingTraffic) this.#strikes = 0;
+    else if (now - this.#pingAt < this.#minPingMs && ++this.#strikes > MAX_PING_STRIKES) {
       throw new ProtocolViolation(
         GoAwayCode.tooManyPings,
-        `Cannot go on: pings come faster than every ${MIN_PING_MS} ms`,
+        `Cannot go on: pings come faster than every ${this.#minPingMs} ms`,
       );
     }
     this.#pingAt = now;
-    this.#pingCalls = calls;
+    this.#pingTraffic = traffic;
   }
 
   /** A CREDIT came; `sentBytes` is all that was ever sent. */

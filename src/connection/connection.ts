@@ -88,6 +88,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   readonly #queue = new Set<OutgoingCall>();
   #nextStream: number;
   #lastPeerStream: number;
+  #callFrames = 0;
   #outgoing = 0;
   #handlers = 0;
   #peerGone: { lastStream: number; reason: string } | undefined;
@@ -115,7 +116,8 @@ export class Connection implements CallHost, AnswerHost, Watched {
       limits.maxAssemblyBytes,
       (bytes) => this.#giveCredit(0, bytes),
     );
-    this.#abuse = new Abuse(limits, this.heardAt);
+    const { keepaliveMs } = greeted.hello;
+    this.#abuse = new Abuse(limits, Math.min(limits.keepaliveMs, keepaliveMs || Infinity), this.heardAt);
     this.outbox = new Outbox(
       greeted.socket,
       settings.counters,
@@ -357,6 +359,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const allowed = ALLOWED_FLAGS[kind];
     if (allowed === undefined || kind === 0) return this.#onUnknown(kind, flags);
     if ((flags & ~(allowed | Flag.skippable)) !== 0) throw violation(`flags ${flags} on a frame of kind ${kind}`);
+    if (kind <= Kind.end) this.#callFrames++;
     switch (kind) {
       case Kind.open:
         return this.#onOpen(payload, flags, id);
@@ -506,7 +509,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
       this.#pings.delete(number);
       return answered();
     }
-    this.#abuse.ping(this.heardAt, this.settings.counters.callsReceived + this.settings.counters.callsSent);
+    this.#abuse.ping(this.heardAt, this.#callFrames + this.sender.sentFrames);
     writePing(this.outbox.data, number, true);
     this.#control();
   }

@@ -10,6 +10,8 @@ import type { Stream } from "./stream.ts";
 /** The receiving side of a connection's credit. */
 export class Intake {
   readonly #window: ReceiveWindow;
+  readonly #windowBytes: number;
+  readonly #maxHeldBytes: number;
   readonly #maxAssemblyBytes: number;
   readonly #give: (bytes: number) => void;
   /** What each unfinished message holds, the oldest first. */
@@ -17,6 +19,8 @@ export class Intake {
 
   /** @param give gives the peer credit on the connection */
   constructor(windowBytes: number, maxAssemblyBytes: number, give: (bytes: number) => void) {
+    this.#windowBytes = windowBytes;
+    this.#maxHeldBytes = Math.max(windowBytes, maxAssemblyBytes);
     this.#window = new ReceiveWindow(windowBytes);
     this.#maxAssemblyBytes = maxAssemblyBytes;
     this.#give = give;
@@ -24,7 +28,15 @@ export class Intake {
 
   /** Message bytes came. @throws {ProtocolViolation} when there was no credit for them */
   received(costBytes: number): void {
-    this.#window.receive(costBytes);
+    const window = this.#window;
+    window.receive(costBytes);
+    // What readers that do not read hold must not keep everybody else waiting: the window grows around it.
+    if (window.leftBytes * 2 < this.#windowBytes && window.heldBytes * 2 > this.#windowBytes) {
+      if (window.sizeBytes + this.#windowBytes <= this.#maxHeldBytes) {
+        window.grow(this.#windowBytes);
+        this.consumed(0);
+      }
+    }
   }
 
   /** Message bytes were consumed, or thrown away. */

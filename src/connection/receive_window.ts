@@ -10,6 +10,7 @@ import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
 export class ReceiveWindow {
   /** Bytes of messages that are not complete. */
   assemblingBytes = 0;
+  readonly #stepBytes: number;
   #sizeBytes: number;
   #grantedBytes: number;
   #receivedBytes = 0;
@@ -17,7 +18,7 @@ export class ReceiveWindow {
 
   /** Makes a window whose first grant was in the HELLO. */
   constructor(sizeBytes: number) {
-    this.#sizeBytes = sizeBytes;
+    this.#sizeBytes = this.#stepBytes = sizeBytes;
     this.#grantedBytes = sizeBytes;
   }
 
@@ -44,10 +45,25 @@ export class ReceiveWindow {
     this.#consumedBytes += bytes;
   }
 
-  /** The credit to give now; 0 while it is less than half the window. */
+  /** How many bytes the peer may still send. */
+  get leftBytes(): number {
+    return this.#grantedBytes - this.#receivedBytes;
+  }
+
+  /** How large it is. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** Makes it larger, so that more may be held. */
+  grow(bytes: number): void {
+    this.#sizeBytes += bytes;
+  }
+
+  /** The credit to give now; 0 while it is less than half the window as it was at first. */
   due(): number {
     const grant = this.#consumedBytes + this.assemblingBytes + this.#sizeBytes - this.#grantedBytes;
-    if (grant * 2 < this.#sizeBytes) return 0;
+    if (grant * 2 < this.#stepBytes) return 0;
     this.#grantedBytes += grant;
     return grant;
   }

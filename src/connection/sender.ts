@@ -52,6 +52,8 @@ export class Sender {
   creditBytes: number;
   /** Bytes of messages that wait. */
   waitingBytes = 0;
+  /** How many frames of messages were sent. */
+  sentFrames = 0;
   readonly #outbox: Outbox;
   readonly #now: () => number;
   readonly #crowdedBytes: number;
@@ -219,6 +221,7 @@ export class Sender {
   }
 
   #spend(stream: SendingStream, costBytes: number): void {
+    this.sentFrames++;
     stream.creditBytes -= costBytes;
     this.creditBytes -= costBytes;
   }

@@ -111,7 +111,13 @@ export class Watchdog extends TimerEntry {
     }
     const interval = busy ? this.#keepaliveMs : limits.idleKeepaliveMs;
     if (now - heardAt >= interval) this.#ask(now);
-    this.#timers.add(this, this.#isBusy ? now + WATCH_MS : now + Math.max(WATCH_MS, interval - (now - heardAt)));
+    this.#timers.add(this, this.#nextLook(now, heardAt + interval));
+  }
+
+  /** Every second while there is something to watch, and in time for what is known to be due. */
+  #nextLook(now: number, askAt: number): number {
+    const due = this.#askedAt === undefined ? askAt : this.#askedAt + this.#pingTimeoutMs;
+    return this.#isBusy ? Math.min(now + WATCH_MS, due) : Math.max(now + WATCH_MS, due);
   }
 
   get #isBusy(): boolean {

@@ -21,9 +21,10 @@ export interface Limits {
   maxQueuedCalls: number;
   /** How many bytes of messages a peer may send on one call before some are consumed. */
   streamWindowBytes: number;
-  /** How many bytes of messages a peer may send on one connection before some are consumed. */
+  /** How many bytes of messages a peer may send on one connection before some are consumed, at first: it grows up to `maxAssemblyBytes`
+   * around what slow readers hold. */
   connectionWindowBytes: number;
-  /** How many bytes of unfinished messages one connection may hold beyond its window. */
+  /** How many bytes one connection may hold for slow readers, and how many of unfinished messages beyond that. */
   maxAssemblyBytes: number;
   /** How many bytes may wait to be written before senders wait. */
   sendBufferBytes: number;

@@ -19,7 +19,7 @@ export function listenTcp({ host, port }: TcpEndpoint): ByteListener {
   const endpoint = urlOf("tcp", listener.addr as Deno.NetAddr);
   return {
     endpoint,
-    accept: async () => tcpConnection(await listener.accept()),
+    accept: () => acceptNext(listener),
     close() {
       try {
         listener.close();
@@ -28,6 +28,19 @@ export function listenTcp({ host, port }: TcpEndpoint): ByteListener {
       }
     },
   };
+}
+
+/** A connection that was given up before it was taken is nobody's failure: the next one is. */
+async function acceptNext(listener: Deno.Listener): Promise<ByteConnection> {
+  for (;;) {
+    try {
+      return tcpConnection(await listener.accept() as Deno.TcpConn);
+    } catch (error) {
+      const gone = error instanceof Deno.errors.ConnectionAborted || error instanceof Deno.errors.ConnectionReset ||
+        error instanceof Deno.errors.NotConnected;
+      if (!gone) throw error;
+    }
+  }
 }
 
 function tcpConnection(conn: Deno.TcpConn): ByteConnection {
