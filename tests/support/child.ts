@@ -1,3 +1,26 @@
+/** What a process uses, as Linux counts it. */
+export interface Usage {
+  /** Memory that is there now. */
+  readonly rssBytes: number;
+  /** The most that was ever there. */
+  readonly peakRssBytes: number;
+  /** Open files, sockets included. */
+  readonly files: number;
+}
+
+/** What a process uses. */
+export async function usageOf(pid: number | "self"): Promise<Usage> {
+  const status = await statusOf(pid);
+  const bytes = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
+  let files = 0;
+  for await (const _ of Deno.readDir(`/proc/${pid}/fd`)) files++;
+  return { rssBytes: bytes("VmRSS"), peakRssBytes: bytes("VmHWM"), files };
+}
+
+function statusOf(pid: number | "self"): Promise<string> {
+  return Deno.readTextFile(`/proc/${pid}/status`);
+}
+
 /** A program as a process of its own. Whoever starts one disposes it. */
 export class Child implements AsyncDisposable {
   readonly #name: string;
@@ -48,16 +71,14 @@ export class Child implements AsyncDisposable {
   /** Makes it stand still, until it gets SIGCONT. Resolves when it does. */
   async pause(): Promise<void> {
     this.#process.kill("SIGSTOP");
-    while (!/^State:\s+T/m.test(await this.#status())) await new Promise((resolve) => setImmediate(resolve));
+    while (!/^State:\s+T/m.test(await statusOf(this.#process.pid))) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
-  /** What it uses, as Linux counts it. */
-  async usage(): Promise<{ rssBytes: number; peakRssBytes: number; files: number }> {
-    const status = await this.#status();
-    const bytes = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
-    let files = 0;
-    for await (const _ of Deno.readDir(`/proc/${this.#process.pid}/fd`)) files++;
-    return { rssBytes: bytes("VmRSS"), peakRssBytes: bytes("VmHWM"), files };
+  /** What it uses. */
+  usage(): Promise<Usage> {
+    return usageOf(this.#process.pid);
   }
 
   /** Waits for its end, and for that of all processes that write where it does. */
@@ -76,10 +97,6 @@ export class Child implements AsyncDisposable {
       // It has ended by itself, as it should.
     }
     await Promise.all([this.#process.status, this.#stdout.cancel(), this.#stderr.cancel(), this.#complaints]);
-  }
-
-  #status(): Promise<string> {
-    return Deno.readTextFile(`/proc/${this.#process.pid}/status`);
   }
 
   async #read(): Promise<boolean> {

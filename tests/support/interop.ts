@@ -52,6 +52,8 @@ export interface Wish {
 export const Interop = service("test.Interop", {
   empty: unary<Uint8Array, Uint8Array>({ codec: bytes() }),
   unary: unary<Uint8Array, Uint8Array>({ codec: bytes() }),
+  /** The same, and may be retried. */
+  repeat: unary<Uint8Array, Uint8Array>({ codec: bytes(), idempotent: true }),
   sumIn: clientStream<Uint8Array, Uint8Array>({ codec: bytes() }),
   streamOut: serverStream<Uint8Array, Uint8Array>({ codec: bytes() }),
   duplex: bidi<Uint8Array, Uint8Array>({ codec: bytes() }),
@@ -95,7 +97,13 @@ export class Traces {
   running = 0;
   /** How many have run at once at most. */
   most = 0;
+  readonly #told: (what: "begun" | Fate, tag: string) => void;
   readonly #calls = new Map<string, { begun: PromiseWithResolvers<void>; fate: PromiseWithResolvers<Fate> }>();
+
+  /** @param told is told of every call that brought a tag */
+  constructor(told: (what: "begun" | Fate, tag: string) => void = () => {}) {
+    this.#told = told;
+  }
 
   /** The call with this tag, whether it has begun or not. */
   of(tag: string): { begun: PromiseWithResolvers<void>; fate: PromiseWithResolvers<Fate> } {
@@ -114,13 +122,18 @@ export class Traces {
     }
     const { signal } = ctx;
     const tag = ctx.metadata.text(TAG);
-    const call = tag === undefined ? undefined : this.of(tag);
     this.most = Math.max(this.most, ++this.running);
-    call?.begun.resolve();
+    if (tag !== undefined) {
+      this.of(tag).begun.resolve();
+      this.#told("begun", tag);
+    }
     return {
       [Symbol.dispose]: () => {
         this.running--;
-        call?.fate.resolve(signal.aborted ? "aborted" : "ended");
+        if (tag === undefined) return;
+        const fate = signal.aborted ? "aborted" : "ended";
+        this.of(tag).fate.resolve(fate);
+        this.#told(fate, tag);
       },
     };
   }
@@ -136,13 +149,8 @@ export function interopHandlers(
       using _ = traces.enter(ctx);
       return request;
     },
-    async unary(request, ctx) {
-      using _ = traces.enter(ctx);
-      const { wish } = unpack(request);
-      await stay(wish.delayMs, ctx);
-      fail(wish);
-      return new Uint8Array(wish.responseBytes ?? 0);
-    },
+    unary: (request, ctx) => answer(request, ctx, traces),
+    repeat: (request, ctx) => answer(request, ctx, traces),
     async sumIn(requests, ctx) {
       using _ = traces.enter(ctx);
       let sum = 0;
@@ -198,6 +206,14 @@ export function interopHandlers(
     fate: async ({ tag }) => ({ fate: await traces.of(tag).fate.promise }),
     most: () => traces.most,
   };
+}
+
+async function answer(request: Uint8Array, ctx: Context, traces: Traces): Promise<Uint8Array> {
+  using _ = traces.enter(ctx);
+  const { wish } = unpack(request);
+  await stay(wish.delayMs, ctx);
+  fail(wish);
+  return new Uint8Array(wish.responseBytes ?? 0);
 }
 
 /** Waits, unless the call is over before. @throws why it is over */

@@ -4,6 +4,7 @@ import { type CallOptions, type Metadata, RpcError, type ServiceClient } from "@
 import { CODES } from "../../src/core/code.ts";
 import { type Platform, runtimePlatform } from "../../src/core/platform.ts";
 import { Kind } from "../../src/protocol/frame.ts";
+import { UNNUMBERED } from "../../src/protocol/open.ts";
 import { readStatus, Status } from "../../src/protocol/status.ts";
 import { DEFAULT_LIMITS } from "../../src/core/limits.ts";
 import { within } from "../../src/testing/contract.ts";
@@ -92,19 +93,23 @@ const tagged = (options: CallOptions = {}) => {
 };
 
 /** Calls of every kind whose replies are never complete: the last of them has half of its replies. */
-const kinds: readonly (readonly [name: string, start: (interop: Caller, options: CallOptions) => Promise<unknown>])[] = [
-  ["unary", (interop, options) => interop.unary(NEVER, options)],
-  ["client stream", (interop, options) => interop.sumIn([ask({}, 100), NEVER], options)],
-  ["server stream", (interop, options) => collect(interop.streamOut(ask({ sizes: [1], delayMs: FOR_EVER }), options))],
-  ["bidi, half duplex", (interop, options) => collect(interop.duplex([NEVER], options))],
-  ["bidi, full duplex", async (interop, options) => {
-    const requests = new Requests().send(ask({ responseBytes: 7 }));
-    const replies = interop.duplex(requests, options);
-    assertZeros((await replies.next()).value, 7);
-    requests.send(NEVER).end();
-    await replies.next();
-  }],
-];
+const kinds: readonly (readonly [name: string, start: (interop: Caller, options: CallOptions) => Promise<unknown>])[] =
+  [
+    ["unary", (interop, options) => interop.unary(NEVER, options)],
+    ["client stream", (interop, options) => interop.sumIn([ask({}, 100), NEVER], options)],
+    [
+      "server stream",
+      (interop, options) => collect(interop.streamOut(ask({ sizes: [1], delayMs: FOR_EVER }), options)),
+    ],
+    ["bidi, half duplex", (interop, options) => collect(interop.duplex([NEVER], options))],
+    ["bidi, full duplex", async (interop, options) => {
+      const requests = new Requests().send(ask({ responseBytes: 7 }));
+      const replies = interop.duplex(requests, options);
+      assertZeros((await replies.next()).value, 7);
+      requests.send(NEVER).end();
+      await replies.next();
+    }],
+  ];
 
 /** A platform that knows how many of its timers are set. */
 function countingPlatform(): Platform & { readonly timers: () => number } {
@@ -470,10 +475,12 @@ export const interopCases: readonly InteropCase[] = [
       ];
       await Promise.all(attempts(max).map(([name, attempt]) => within(attempt, name)));
       for (const size of [max + 1, max + 10]) {
-        await Promise.all(attempts(size).map(async ([name, attempt]) => {
-          const error = await failure(attempt);
-          assertEquals(error.code, "resource_exhausted", `${name} of ${size} bytes: ${error.message}`);
-        }));
+        await Promise.all(
+          attempts(size).map(async ([name, attempt]) => {
+            const error = await failure(attempt);
+            assertEquals(error.code, "resource_exhausted", `${name} of ${size} bytes: ${error.message}`);
+          }),
+        );
       }
       requests.send(ask({ responseBytes: 2 })).end();
       assertZeros((await other.next()).value, 2);
@@ -494,7 +501,7 @@ export const interopCases: readonly InteropCase[] = [
       const peer = await new ScriptedPeer(await systemTransport.connect(opened.endpoint)).greet();
       const codes: (string | undefined)[] = [];
       for (const [stream, compression] of [[1, "zstd-17"], [3, undefined]] as const) {
-        await peer.send(openFrame(stream, "test.Interop/echoMeta", "{}", { compression }));
+        await peer.send(openFrame(stream, "test.Interop/echoMeta", "{}", { procedure: UNNUMBERED, compression }));
         const status = new Status();
         readStatus(readerOf(await peer.expect(Kind.end)), status, DEFAULT_LIMITS);
         codes.push(status.code);

@@ -1,0 +1,38 @@
+/** Servers and clients that can be killed. */
+import type { ServerOptions } from "@erpc/erpc";
+import { Child } from "../support/child.ts";
+
+/** What a server of its own is told; the rest is what every server is told. */
+export interface ServerProcessOptions extends Pick<ServerOptions, "center" | "id" | "limits" | "ttlMs" | "beatMs"> {
+  /** Where it listens. Default: any port. */
+  readonly endpoint?: string;
+  /** Whether it takes calls that have one reply and never answers them. */
+  readonly deaf?: boolean;
+}
+
+/** A server of the interop contract as a process. */
+export class ServerProcess extends Child {
+  /** Where it listens. */
+  endpoint = "";
+
+  /** Starts one, and waits until it listens. */
+  static async start(options: ServerProcessOptions = {}): Promise<ServerProcess> {
+    const server = new ServerProcess(new URL("./programs/server.ts", import.meta.url), JSON.stringify(options));
+    server.endpoint = await server.line(/^listening on (\S+)$/);
+    return server;
+  }
+
+  /** Waits until so many more calls have begun, and gives their tags. */
+  async begun(count: number): Promise<string[]> {
+    const tags: string[] = [];
+    while (tags.length < count) tags.push(await this.line(/^begun (\S+)$/));
+    return tags;
+  }
+}
+
+/** A client of the interop contract as a process: see programs/client.ts for what it can do. */
+export class ClientProcess extends Child {
+  constructor(task: "hold" | "expire" | "flood" | "soak", endpoint: string, ...args: string[]) {
+    super(new URL("./programs/client.ts", import.meta.url), task, endpoint, ...args);
+  }
+}
