@@ -5,7 +5,10 @@ import { utf8 } from "./utf8.ts";
 /** Up to here a loop in JavaScript beats the way into the runtime and back: tests/bench/codec_bench.ts. */
 const SHORT = 32;
 
-const CODEC: Codec = Object.freeze({ name: "json", encode, decode });
+/** `decodeAt` is not enumerable: whoever makes a codec of their own out of this one by `{ ...json(), decode }` means `decode`. */
+const CODEC: Codec = Object.freeze(
+  Object.defineProperty({ name: "json", encode, decode }, "decodeAt", { value: decodeAt }),
+);
 
 /**
  * JSON, the codec that is used where none is named.
@@ -41,34 +44,46 @@ function encode(value: unknown): string {
 }
 
 function decode(bytes: Uint8Array): unknown {
-  const { length } = bytes;
+  return decodeAt(bytes, 0, bytes.length);
+}
+
+function decodeAt(bytes: Uint8Array, from: number, end: number): unknown {
+  const length = end - from;
   if (length === 0) return undefined;
-  const text = (length <= SHORT ? asciiText(bytes) : undefined) ?? utf8(bytes);
+  const text = (length <= SHORT ? asciiText(bytes, from, end) : undefined) ?? utf8(bytes.subarray(from, end));
   // The parser has no limit of its own.
   if (isTooDeep(text)) throw new SyntaxError(`Cannot decode JSON: it is nested deeper than ${MAX_DEPTH}`);
   return JSON.parse(text);
 }
 
 /** The text with spaces after it, which mean nothing in JSON, or `undefined` when it is not all ASCII. */
-function asciiText(bytes: Uint8Array): string | undefined {
+function asciiText(bytes: Uint8Array, from: number, end: number): string | undefined {
   let text = "";
-  for (let at = 0; at < bytes.length; at += 8) {
+  for (let at = from; at < end; at += 16) {
     const a = bytes[at];
-    const b = charAt(bytes, at + 1);
-    const c = charAt(bytes, at + 2);
-    const d = charAt(bytes, at + 3);
-    const e = charAt(bytes, at + 4);
-    const f = charAt(bytes, at + 5);
-    const g = charAt(bytes, at + 6);
-    const h = charAt(bytes, at + 7);
-    if ((a | b | c | d | e | f | g | h) > 0x7f) return undefined;
-    text += String.fromCharCode(a, b, c, d, e, f, g, h);
+    const b = charAt(bytes, at + 1, end);
+    const c = charAt(bytes, at + 2, end);
+    const d = charAt(bytes, at + 3, end);
+    const e = charAt(bytes, at + 4, end);
+    const f = charAt(bytes, at + 5, end);
+    const g = charAt(bytes, at + 6, end);
+    const h = charAt(bytes, at + 7, end);
+    const i = charAt(bytes, at + 8, end);
+    const j = charAt(bytes, at + 9, end);
+    const k = charAt(bytes, at + 10, end);
+    const l = charAt(bytes, at + 11, end);
+    const m = charAt(bytes, at + 12, end);
+    const n = charAt(bytes, at + 13, end);
+    const o = charAt(bytes, at + 14, end);
+    const p = charAt(bytes, at + 15, end);
+    if ((a | b | c | d | e | f | g | h | i | j | k | l | m | n | o | p) > 0x7f) return undefined;
+    text += String.fromCharCode(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
   }
   return text;
 }
 
-function charAt(bytes: Uint8Array, at: number): number {
-  return at < bytes.length ? bytes[at] : 0x20;
+function charAt(bytes: Uint8Array, at: number, end: number): number {
+  return at < end ? bytes[at] : 0x20;
 }
 
 function reason(thrown: unknown): string {

@@ -11,6 +11,7 @@ import type { Call, Invoker, Peer, Reply } from "../core/call.ts";
 import type { Code } from "../core/code.ts";
 import { RpcError, textOf } from "../core/error.ts";
 import { ByteReader } from "../protocol/byte_reader.ts";
+import type { ByteWriter } from "../protocol/byte_writer.ts";
 import {
   readCredit,
   readGoAway,
@@ -25,7 +26,7 @@ import { ALLOWED_FLAGS, DATA_COST_BYTES, Flag, Kind, MAX_STREAM_ID } from "../pr
 import type { FrameReader } from "../protocol/frame_reader.ts";
 import type { Hello } from "../protocol/hello.ts";
 import { checkMetadata, readMetadata } from "../protocol/metadata_block.ts";
-import { OpenHeader, readOpen, writeOpen } from "../protocol/open.ts";
+import { OpenHeader, readOpen, writeOpen, writePlainOpen } from "../protocol/open.ts";
 import { readStatus, Status } from "../protocol/status.ts";
 import { GoAwayCode, goAwayName, ProtocolViolation } from "../protocol/violation.ts";
 import type { ByteConnection } from "../transport/byte_connection.ts";
@@ -278,22 +279,11 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const encoded = streaming ? "" : codec.encode(call.message);
     checkSize(encoded, this.hello.maxMessageBytes, call.procedure);
     if (call.hasMetadata) checkMetadata(call.metadata, this.hello);
-    const header = this.#header.reset();
-    this.#names.write(call.procedure, header);
-    header.kind = call.kind;
-    header.idempotent = call.idempotent;
-    if (call.deadline !== Infinity) {
-      header.timeoutMs = Math.max(1, Math.round(call.deadline - now));
-    }
-    if (codec.name !== this.settings.codec.name) header.codec = codec.name;
-    header.attempt = call.attempt;
-    header.routing = call.hashKey;
-    if (call.hasMetadata) header.metadata = call.metadata;
     const writer = this.outbox.data;
     outgoing.id = this.#nextStream;
     outgoing.openedAt = this.outbox.position;
     const frameAt = writer.beginFrame(Kind.open, 0, outgoing.id);
-    writeOpen(writer, header);
+    this.#writeHeader(writer, call, codec.name, now);
     this.#nextStream += 2;
     const oneway = call.kind === "oneway";
     const whole = this.sender.endOpen(outgoing, writer, frameAt, encoded, oneway ? () => outgoing.onSent() : undefined);
@@ -303,6 +293,28 @@ export class Connection implements CallHost, AnswerHost, Watched {
     outgoing.listed = true;
     this.#streams.set(outgoing.id, outgoing);
     if (this.#outgoing++ === 0) this.#watchdog.wake(now);
+  }
+
+  #writeHeader(writer: ByteWriter, call: Call, codec: string, now: number): void {
+    const timeoutMs = call.deadline === Infinity ? -1 : Math.max(1, Math.round(call.deadline - now));
+    const known = this.#names.numberOf(call.procedure);
+    const usual = codec === this.settings.codec.name;
+    if (
+      known >= 0 && timeoutMs > 0 && usual && call.kind === "unary" && !call.hasMetadata && call.attempt === 0 &&
+      call.hashKey === undefined
+    ) {
+      return writePlainOpen(writer, known, call.idempotent, timeoutMs);
+    }
+    const header = this.#header.reset();
+    this.#names.write(call.procedure, header);
+    header.kind = call.kind;
+    header.idempotent = call.idempotent;
+    header.timeoutMs = timeoutMs;
+    header.codec = usual ? undefined : codec;
+    header.attempt = call.attempt;
+    header.routing = call.hashKey;
+    header.metadata = call.hasMetadata ? call.metadata : undefined;
+    writeOpen(writer, header);
   }
 
   #startQueued(): void {

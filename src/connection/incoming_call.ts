@@ -181,7 +181,7 @@ export class IncomingCall extends Stream implements Context {
     }
     let value;
     try {
-      value = this.#codec.decode(message);
+      value = this.decoded(this.#codec, message, bytes, at, end);
     } catch (error) {
       this.host.intake.consumed(cost);
       return this.#failRequest(
@@ -361,7 +361,7 @@ export class IncomingCall extends Stream implements Context {
     if (status.trailers !== undefined) checkMetadata(status.trailers, hello);
     // What waits is a message that was cut short: END says so, and nothing can come between.
     sender.forget(this);
-    this.#ended = sender.sendEnd(this, encoded, status, () => this.host.forget(this));
+    this.#ended = sender.sendEnd(this, encoded, status);
   }
 
   /** The stream is over without END. */
@@ -395,6 +395,11 @@ export class IncomingCall extends Stream implements Context {
     if (this.#handler === "ended") return;
     this.#handler = "ended";
     this.#owner.handlerEnded();
+  }
+
+  /** The rest of a long reply is on its way. */
+  onEndSent(): void {
+    this.host.forget(this);
   }
 
   #discard(bytes: number): void {

@@ -192,7 +192,7 @@ export class OutgoingCall extends Stream {
     const cost = this.messageCost;
     let value;
     try {
-      value = this.codec.decode(message);
+      value = this.decoded(this.codec, message, bytes, at, end);
     } catch (error) {
       this.host.intake.consumed(cost);
       return this.#cut("internal", this.#undecodable(error));
@@ -218,7 +218,7 @@ export class OutgoingCall extends Stream {
     const cost = this.messageCost;
     let value;
     try {
-      value = this.codec.decode(message!);
+      value = this.decoded(this.codec, message!, bytes, at, end);
     } catch (error) {
       this.host.intake.consumed(cost);
       return this.#settle(this.#undecodable(error));

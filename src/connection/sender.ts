@@ -37,6 +37,8 @@ export interface SendingStream {
   waiting: Waiting | undefined;
   /** Since when it has waited without progress. */
   waitingSince: number;
+  /** All of its END is on its way, or nothing more will be sent. */
+  onEndSent?(): void;
 }
 
 const encoder = new TextEncoder();
@@ -127,10 +129,10 @@ export class Sender {
   }
 
   /**
-   * Sends END: a status, and a message behind it. True when all of it is on its way; otherwise `done` is called once it is,
-   * or nothing more will be.
+   * Sends END: a status, and a message behind it. True when all of it is on its way; otherwise the stream's `onEndSent` is
+   * called once it is, or nothing more will be.
    */
-  sendEnd(stream: SendingStream, encoded: Uint8Array | string, status: Status, done: () => void): boolean {
+  sendEnd(stream: SendingStream, encoded: Uint8Array | string, status: Status): boolean {
     const writer = this.#outbox.data;
     const frameAt = writer.beginFrame(Kind.end, 0, stream.id);
     const statusAt = writer.length;
@@ -147,7 +149,7 @@ export class Sender {
     const head = writer.bytes.slice(statusAt, bodyAt);
     const bytes = body ?? writer.bytes.slice(bodyAt, writer.length);
     writer.length = frameAt;
-    this.#wait(stream, bytes, 0, head, done);
+    this.#wait(stream, bytes, 0, head, () => stream.onEndSent?.());
     return false;
   }
 

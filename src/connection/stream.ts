@@ -12,6 +12,7 @@ import type { Settings } from "./settings.ts";
 import type { Hello } from "../protocol/hello.ts";
 import type { Intake } from "./intake.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Codec } from "../core/codec.ts";
 import type { Code } from "../core/code.ts";
 
 /** What a stream needs of its connection. */
@@ -52,9 +53,7 @@ export abstract class Stream extends TimerEntry implements SendingStream {
   protected messageCost = 0;
   protected readonly host: StreamHost;
   #window: ReceiveWindow | undefined;
-  #pieces: Uint8Array[] | undefined;
-  #size = 0;
-  #cost = 0;
+  #part: { readonly pieces: Uint8Array[]; size: number; cost: number } | undefined = undefined;
 
   constructor(host: StreamHost) {
     super();
@@ -70,11 +69,12 @@ export abstract class Stream extends TimerEntry implements SendingStream {
 
   /** Since when bytes of an unfinished message are held. */
   get isAssembling(): boolean {
-    return this.#pieces !== undefined;
+    return this.#part !== undefined;
   }
 
   /**
-   * Takes a piece of a message. Gives the message once it is complete: in place, or put together. A message over the limit
+   * Takes a piece of a message. Gives the message once it is complete: put together, or
+   * `"inPlace"` when it stands whole where the piece is. A message over the limit
    * gives `"tooLarge"` once, as soon as that is certain.
    * @throws {ProtocolViolation} when there was no credit for it
    */
@@ -84,9 +84,9 @@ export abstract class Stream extends TimerEntry implements SendingStream {
     end: number,
     costBytes: number,
     more: boolean,
-  ): Uint8Array | "tooLarge" | undefined {
+  ): Uint8Array | "tooLarge" | "inPlace" | undefined {
     this.host.intake.received(costBytes);
-    if (!more && this.#pieces === undefined && this.#window === undefined) {
+    if (!more && this.#part === undefined && this.#window === undefined) {
       if (costBytes > this.host.settings.limits.streamWindowBytes) {
         throw new ProtocolViolation(
           GoAwayCode.flowControl,
@@ -95,27 +95,39 @@ export abstract class Stream extends TimerEntry implements SendingStream {
       }
     } else this.#ownWindow.receive(costBytes);
     const max = this.host.settings.limits.maxMessageBytes;
-    if (this.#pieces === undefined && !more) {
+    if (this.#part === undefined && !more) {
       this.messageCost = costBytes;
-      return end - at > max ? "tooLarge" : bytes.subarray(at, end);
+      return end - at > max ? "tooLarge" : "inPlace";
     }
-    this.#pieces ??= [];
-    this.#size += end - at;
-    if (this.#size > max) {
+    const part = this.#part ??= { pieces: [], size: 0, cost: 0 };
+    part.size += end - at;
+    if (part.size > max) {
       this.messageCost = costBytes;
       return "tooLarge";
     }
-    this.#pieces.push(bytes.slice(at, end));
-    this.#cost += costBytes;
+    part.pieces.push(bytes.slice(at, end));
+    part.cost += costBytes;
     this.host.intake.assembling(this, costBytes);
     if (more) {
       this.#assembled(costBytes);
       return undefined;
     }
-    const whole = join(this.#pieces, this.#size);
-    this.messageCost = this.#cost;
+    const whole = join(part.pieces, part.size);
+    this.messageCost = part.cost;
     this.dropPieces();
     return whole;
+  }
+
+  /** Decodes what `takePiece` gave; `bytes`, `at` and `end` are what it was given. */
+  protected decoded(
+    codec: Codec,
+    message: Uint8Array | "inPlace",
+    bytes: Uint8Array,
+    at: number,
+    end: number,
+  ): unknown {
+    if (message !== "inPlace") return codec.decode(message);
+    return codec.decodeAt === undefined ? codec.decode(bytes.subarray(at, end)) : codec.decodeAt(bytes, at, end);
   }
 
   /** Gives back what a message cost, on the stream and on the connection. */
@@ -136,16 +148,15 @@ export abstract class Stream extends TimerEntry implements SendingStream {
 
   /** Takes the stream's unfinished message out of the account. */
   protected dropPieces(): void {
-    if (this.#pieces === undefined) return;
+    if (this.#part === undefined) return;
     if (this.#window !== undefined) this.#window.assemblingBytes = 0;
     this.host.intake.assembled(this);
-    this.#pieces = undefined;
-    this.#size = this.#cost = 0;
+    this.#part = undefined;
   }
 
   /** Throws an unfinished message away. */
   protected discardPieces(): void {
-    const cost = this.#cost;
+    const cost = this.#part?.cost ?? 0;
     this.dropPieces();
     if (cost > 0) this.host.intake.consumed(cost);
   }

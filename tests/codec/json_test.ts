@@ -316,3 +316,10 @@ Deno.test("H41 json, decides what is left free: replaces nothing, keeps half a s
   for (const bytes of refused) assertThrows(() => codec.decode(new Uint8Array(bytes)), Error);
   assertThrows(() => decode("[".repeat(500) + "]".repeat(500)), SyntaxError);
 });
+
+Deno.test("json, a codec made out of it with another decode, decodes with that", () => {
+  const own = { ...json(), decode: () => "own" };
+  assertEquals("decodeAt" in own, false);
+  const bytes = new TextEncoder().encode('[1,2]{"a":3}[4]');
+  assertEquals(json().decodeAt!(bytes, 5, 12), { a: 3 });
+});
