@@ -73,7 +73,8 @@ export class HealthBoard {
   async *#watch(service: string | undefined, ctx: Context): AsyncGenerator<{ status: HealthStatus }> {
     const { promise: left, resolve } = Promise.withResolvers<void>();
     ctx.signal.addEventListener("abort", () => resolve());
-    for (let told: HealthStatus | undefined; !ctx.signal.aborted;) {
+    let told: HealthStatus | undefined;
+    while (!ctx.signal.aborted) {
       const changed = this.#changed.promise;
       const status = this.#status(service);
       if (status !== told) yield { status };
