@@ -3,13 +3,14 @@ import { type Code, isCode } from "./code.ts";
 import { RpcError } from "./error.ts";
 import type { Failure, Failures, Methods, Service } from "./service.ts";
 
-/** The error that a contract declares under a name: its `reason` is the name, its `details` have the declared type. */
-export type FailureOf<S, Name = keyof FailuresOf<S>> = Name extends keyof FailuresOf<S> & string
-  ? RpcError & { readonly reason: Name; readonly details: DetailsOf<FailuresOf<S>[Name]> }
+/** Any of the errors that a contract declares: its `reason` is the name, its `details` have the declared type. */
+export type FailureOf<S> = S extends Service<Methods, infer F extends Failures> ? {
+    [Name in keyof F & string]: RpcError & {
+      readonly reason: Name;
+      readonly details: F[Name] extends Failure<infer Details> ? Details : never;
+    };
+  }[keyof F & string]
   : never;
-
-type FailuresOf<S> = S extends Service<Methods, infer F> ? F : never;
-type DetailsOf<F> = F extends Failure<infer Details> ? Details : never;
 
 /**
  * Declares an error of a contract, to be put into its `errors`.
@@ -35,7 +36,7 @@ export function fail<F extends Failures, Name extends keyof F & string>(
   contract: Service<Methods, F>,
   name: Name,
   message: string,
-  details: DetailsOf<F[Name]>,
+  details: F[Name] extends Failure<infer Details> ? Details : never,
 ): RpcError {
   const declared = Object.hasOwn(contract.errors, name) ? contract.errors[name] : undefined;
   if (declared === undefined) throw new TypeError(`Cannot fail: "${contract.name}" declares no error "${name}"`);
