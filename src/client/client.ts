@@ -206,7 +206,9 @@ export class Client implements AsyncDisposable {
     cancel?: AbortSignal,
   ): Call {
     const { parent } = options;
-    const startedAt = this.#settings.timers.turnNow();
+    // What the program did since this turn began must not count against a time-out that it asked for itself.
+    const exact = options.timeoutMs !== undefined || method.timeoutMs !== undefined || parent !== undefined;
+    const startedAt = exact ? this.#platform.clock.now() : this.#settings.timers.turnNow();
     return new Call({
       procedure,
       service: method.service,

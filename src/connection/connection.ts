@@ -26,7 +26,7 @@ import { ALLOWED_FLAGS, DATA_COST_BYTES, Flag, Kind, MAX_STREAM_ID } from "../pr
 import type { FrameReader } from "../protocol/frame_reader.ts";
 import type { Hello } from "../protocol/hello.ts";
 import { checkMetadata, readMetadata } from "../protocol/metadata_block.ts";
-import { OpenHeader, readOpen, writeOpen, writePlainOpen } from "../protocol/open.ts";
+import { OpenHeader, readOpen, writeOpen } from "../protocol/open.ts";
 import { readStatus, Status } from "../protocol/status.ts";
 import { GoAwayCode, goAwayName, ProtocolViolation } from "../protocol/violation.ts";
 import type { ByteConnection } from "../transport/byte_connection.ts";
@@ -296,21 +296,12 @@ export class Connection implements CallHost, AnswerHost, Watched {
   }
 
   #writeHeader(writer: ByteWriter, call: Call, codec: string, now: number): void {
-    const timeoutMs = call.deadline === Infinity ? -1 : Math.max(1, Math.round(call.deadline - now));
-    const known = this.#names.numberOf(call.procedure);
-    const usual = codec === this.settings.codec.name;
-    if (
-      known >= 0 && timeoutMs > 0 && usual && call.kind === "unary" && !call.hasMetadata && call.attempt === 0 &&
-      call.hashKey === undefined
-    ) {
-      return writePlainOpen(writer, known, call.idempotent, timeoutMs);
-    }
     const header = this.#header.reset();
     this.#names.write(call.procedure, header);
     header.kind = call.kind;
     header.idempotent = call.idempotent;
-    header.timeoutMs = timeoutMs;
-    header.codec = usual ? undefined : codec;
+    if (call.deadline !== Infinity) header.timeoutMs = Math.max(1, Math.round(call.deadline - now));
+    header.codec = codec === this.settings.codec.name ? undefined : codec;
     header.attempt = call.attempt;
     header.routing = call.hashKey;
     header.metadata = call.hasMetadata ? call.metadata : undefined;
@@ -356,12 +347,9 @@ export class Connection implements CallHost, AnswerHost, Watched {
     while (this.#over === undefined && frames.next()) {
       this.#onFrame(frames.kind, frames.flags, frames.stream);
       if (frames.kind === Kind.open && ++calls === CALLS_PER_TURN) {
-        // Others have their turn, but what was answered so far waits for the rest: one write for all of it.
-        this.outbox.hold();
         return this.settings.platform.turn().then(() => this.#takeFrames());
       }
     }
-    this.outbox.release();
     this.#watchdog.framesTaken(frames.partialBytes, this.heardAt);
     return undefined;
   }
@@ -563,7 +551,6 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const { counters, logger } = this.settings;
     counters.violations++;
     logger.warn(`Closed the connection with ${this.peer.endpoint}: ${error.message}`);
-    this.outbox.release();
     writeGoAway(this.outbox.data, {
       lastStream: Math.max(0, this.#lastPeerStream),
       code: error.goAwayCode,

@@ -35,7 +35,6 @@ export class Outbox {
   readonly #failed: (cause: unknown) => void;
   #spare: ByteWriter = new ByteWriter(FIRST_BYTES);
   #scheduled = false;
-  #held = false;
   #closed = false;
   #idle: (() => void)[] = [];
   readonly #run = () => void this.#drain();
@@ -67,19 +66,7 @@ export class Outbox {
   schedule(): void {
     if (this.#scheduled || this.#closed) return;
     this.#scheduled = true;
-    if (!this.writing && !this.#held) queueMicrotask(this.#run);
-  }
-
-  /** Holds back what is scheduled, since more of the same is about to come. */
-  hold(): void {
-    this.#held = true;
-  }
-
-  /** Lets it go. */
-  release(): void {
-    if (!this.#held) return;
-    this.#held = false;
-    if (this.#scheduled && !this.writing) queueMicrotask(this.#run);
+    if (!this.writing) queueMicrotask(this.#run);
   }
 
   /** Resolves when everything was written, or nothing more will be. */
@@ -96,7 +83,6 @@ export class Outbox {
   }
 
   async #drain(): Promise<void> {
-    if (this.#held || this.writing) return;
     this.writing = true;
     try {
       while (!this.#closed) {

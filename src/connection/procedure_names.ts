@@ -25,11 +25,6 @@ export class ProcedureNames {
     }
   }
 
-  /** The number that a procedure was given, or −1 when it was not spelled yet. */
-  numberOf(name: string): number {
-    return this.#own.get(name) ?? -1;
-  }
-
   /** The name that a header means. @throws {ProtocolViolation} when its number was never spelled, or is not the next */
   read({ procedure, name }: OpenHeader): string {
     const names = this.#peers;

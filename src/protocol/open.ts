@@ -93,13 +93,6 @@ export class OpenHeader {
   }
 }
 
-/** Writes the header of a unary call that has a deadline, a known procedure, and nothing else to say, as most have. */
-export function writePlainOpen(writer: ByteWriter, procedure: number, idempotent: boolean, timeoutMs: number): void {
-  writer.u16(OpenField.timeout | (idempotent ? OpenField.idempotent : 0));
-  writer.u16(procedure);
-  writer.u32(timeoutMs);
-}
-
 /** Writes the header of a call. */
 export function writeOpen(writer: ByteWriter, header: OpenHeader): void {
   const at = writer.length;

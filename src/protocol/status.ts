@@ -54,12 +54,6 @@ export class Status {
   /** Why metadata or trailers were not taken. */
   problem: MetadataProblem | undefined;
 
-  /** Whether it is a success with nothing to say, as most are. */
-  get isPlain(): boolean {
-    return this.code === undefined && this.metadata === undefined && this.trailers === undefined &&
-      this.load === undefined && this.message === "" && this.retryAfterMs === undefined && this.details === undefined;
-  }
-
   /** Makes it a plain success. */
   reset(): this {
     this.code = undefined;
@@ -76,7 +70,6 @@ export class Status {
 
 /** Writes a status. */
 export function writeStatus(writer: ByteWriter, status: Status): void {
-  if (status.isPlain) return writer.u16(0);
   const at = writer.length;
   let fields = 0;
   writer.u16(0);

@@ -3,8 +3,8 @@
  * cancellation, no credit, no metadata, no errors.
  *
  * A frame is its length and its number, four bytes each with the highest first, and JSON behind them. A promise per call
- * waits in a map; what one turn writes leaves in one write, while the next buffer fills; what arrives is read into one
- * buffer and parsed where it lies.
+ * waits in a place that is used again; what one turn writes leaves in one write, while the next buffer fills; what arrives
+ * is read into one buffer and parsed where it lies.
  */
 const HEADER_BYTES = 8;
 const READ_BYTES = 64 * 1024;
@@ -113,15 +113,16 @@ class Link {
 /** The calling side. */
 export class FloorClient {
   readonly #link: Link;
-  readonly #pending = new Map<number, (reply: unknown) => void>();
+  // Not a Map: once its table is old, every later one is kept until a full collection, and all calls that were in it too.
+  readonly #pending: ((reply: unknown) => void)[] = [];
+  readonly #free: number[] = [];
   readonly #reading: Promise<void>;
-  #next = 0;
 
   private constructor(conn: Deno.TcpConn) {
     this.#link = new Link(conn);
     this.#reading = this.#link.read((id, reply) => {
-      const resolve = this.#pending.get(id)!;
-      this.#pending.delete(id);
+      const resolve = this.#pending[id];
+      this.#free.push(id);
       resolve(reply);
     });
   }
@@ -139,8 +140,8 @@ export class FloorClient {
   /** Calls. */
   call(request: unknown): Promise<unknown> {
     return new Promise((resolve) => {
-      const id = this.#next = (this.#next + 1) & 0x3fffffff;
-      this.#pending.set(id, resolve);
+      const id = this.#free.pop() ?? this.#pending.length;
+      this.#pending[id] = resolve;
       this.#link.send(id, request);
     });
   }

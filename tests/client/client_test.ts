@@ -344,3 +344,13 @@ Deno.test("authenticate decides who may call, and tells handlers who does", asyn
   const error = await assertRejects(() => stranger.call("t.who"), RpcError, "that is not the word");
   assertEquals([error.code, error.executed], ["unauthenticated", "no"]);
 });
+
+Deno.test("what a program does between two calls does not count against the second one's time-out", async () => {
+  await using pair = await start();
+  const client = pair.client.service(Words);
+  await client.count({ text: "connected" });
+  const first = client.count({ text: "a" });
+  for (const until = performance.now() + 150; performance.now() < until;);
+  assertEquals(await client.count({ text: "a b" }, { timeoutMs: 100 }).catch((error) => error.code), { words: 2 });
+  await first;
+});
