@@ -163,7 +163,8 @@ export class Connection implements CallHost, AnswerHost, Watched {
     new Promise((resolve, reject) => {
       const outgoing = new OutgoingCall(this, call, resolve, reject);
       if (!this.isOpen) return outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
-      const now = this.settings.timers.turnNow();
+      // Whoever asked for a time-out had the clock read for this call alone.
+      const now = Math.max(this.settings.timers.turnNow(), call.startedAt);
       if (!outgoing.arm(now)) return;
       if (this.#outgoing < this.hello.maxStreams && !this.sender.isCrowded) return outgoing.start(now);
       if (this.#queue.size >= this.settings.limits.maxQueuedCalls) {

@@ -64,6 +64,19 @@ for (const path of paths) {
     assertEquals(client.stats().counters.callsLost, 0);
   });
 
+  Deno.test(`I30 goaway, what was on its way is replayed on a new connection, ${path.name}`, async () => {
+    await using server = await playServer(path, (call, connection, number) => {
+      // The second call comes with the first, and is refused.
+      if (number === 0) connection.goAway("once is enough");
+      return Promise.resolve(new Reply({ message: call.message }));
+    });
+    await using client = new Client({ endpoints: [server.endpoint] });
+    const interop = client.service(Interop);
+    const replies = await Promise.all([1, 2, 3].map((size) => interop.unary(new Uint8Array(size))));
+    assertEquals(replies.map(({ length }) => length), [1, 2, 3]);
+    assertEquals([server.connections.length, client.stats().counters.callsSent], [2, 5]);
+  });
+
   Deno.test(`I32 ping, ${path.name}`, async () => {
     let answered = 0;
     await using server = await playServer(path, async (call, connection) => {

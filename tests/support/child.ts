@@ -1,3 +1,5 @@
+import { within } from "../../src/testing/contract.ts";
+
 /** What a process uses, as Linux counts it. */
 export interface Usage {
   /** Memory that is there now. */
@@ -20,6 +22,9 @@ export async function usageOf(pid: number | "self"): Promise<Usage> {
 function statusOf(pid: number | "self"): Promise<string> {
   return Deno.readTextFile(`/proc/${pid}/status`);
 }
+
+/** How long anybody waits for a program; really it is a moment. */
+const WAIT_MS = 60_000;
 
 /** A program as a process of its own. Whoever starts one disposes it. */
 export class Child implements AsyncDisposable {
@@ -56,7 +61,7 @@ export class Child implements AsyncDisposable {
         this.#seen = end + 1;
         if (match !== null) return match[1] ?? match[0];
       }
-      if (!await this.#read()) {
+      if (!await within(this.#read(), `${this.#name} to say ${pattern}, it said ${this.#said}`, WAIT_MS)) {
         const { stdout, stderr } = await this.ended();
         throw new Error(`${this.#name} ended without a line like ${pattern}:\n${stdout}${stderr}`);
       }
@@ -83,9 +88,12 @@ export class Child implements AsyncDisposable {
 
   /** Waits for its end, and for that of all processes that write where it does. */
   async ended(): Promise<{ code: number; stdout: string; stderr: string }> {
-    while (await this.#read());
-    await this.#complaints;
-    const { code } = await this.#process.status;
+    const end = async () => {
+      while (await this.#read());
+      await this.#complaints;
+      return await this.#process.status;
+    };
+    const { code } = await within(end(), `${this.#name} to end, it said ${this.#said}`, WAIT_MS);
     return { code, stdout: this.#said, stderr: this.#complained };
   }
 

@@ -9,7 +9,18 @@ import { readStatus, Status } from "../../src/protocol/status.ts";
 import { DEFAULT_LIMITS } from "../../src/core/limits.ts";
 import { within } from "../../src/testing/contract.ts";
 import { systemTransport } from "../../src/transport/transport.ts";
-import { ask, askIn, type Fate, FOR_EVER, INITIAL, type Interop, type Open, TAG, TRAILING } from "./interop.ts";
+import {
+  ask,
+  askIn,
+  CALM_MS,
+  type Fate,
+  FOR_EVER,
+  INITIAL,
+  type Interop,
+  type Open,
+  TAG,
+  TRAILING,
+} from "./interop.ts";
 import { openFrame, readerOf, ScriptedPeer } from "./scripted_peer.ts";
 import { collect } from "./words.ts";
 
@@ -83,7 +94,7 @@ function listening(options: CallOptions = {}) {
 const valuesOf = (metadata: Metadata | undefined, key: string) => metadata?.getAll(key);
 
 async function failure(call: Promise<unknown>): Promise<RpcError> {
-  return await assertRejects(() => within(call, "a call to fail"), RpcError);
+  return await assertRejects(() => within(call, "a call to fail", CALM_MS), RpcError);
 }
 
 let tags = 0;
@@ -177,7 +188,7 @@ export const interopCases: readonly InteropCase[] = [
       const replies = opened.interop.duplex(requests);
       for (const [i, size] of REQUEST_SIZES.entries()) {
         requests.send(ask({ responseBytes: REPLY_SIZES[i] }, size));
-        const { value } = await within(replies.next(), `reply ${i}`);
+        const { value } = await within(replies.next(), `reply ${i}`, CALM_MS);
         assertZeros(value, REPLY_SIZES[i]);
       }
       requests.end();
@@ -406,6 +417,29 @@ export const interopCases: readonly InteropCase[] = [
     },
   },
   {
+    name: "I23 a timeout counts from its call, however busy the caller has been just before",
+    async run(open) {
+      await using opened = await open();
+      await opened.interop.empty(EMPTY);
+      const busy = () => {
+        for (const until = performance.now() + 30; performance.now() < until;);
+      };
+      const before = opened.interop.empty(EMPTY).catch(() => {});
+      busy();
+      const started = performance.now();
+      const error = await failure(opened.interop.unary(NEVER, { timeoutMs: 20 }));
+      const tookMs = performance.now() - started;
+      assertEquals(error.code, "deadline_exceeded");
+      assert(tookMs >= 19.9, `it ended after ${tookMs} ms`);
+      await before;
+      const beside = opened.interop.empty(EMPTY).catch(() => {});
+      busy();
+      const [leftMs] = await opened.interop.hop({ hops: 0 }, { timeoutMs: 1_000 });
+      assert(leftMs <= 1_001, `the server believes that ${leftMs} of 1000 ms are left`);
+      await beside;
+    },
+  },
+  {
     name: "I24 deadline_propagation",
     async run(open) {
       await using opened = await open();
@@ -473,7 +507,7 @@ export const interopCases: readonly InteropCase[] = [
         ["bidi, first reply", collect(interop.duplex([ask({ responseBytes: size })]))],
         ["bidi, later reply", collect(interop.duplex([ask({ responseBytes: 1 }), ask({ responseBytes: size })]))],
       ];
-      await Promise.all(attempts(max).map(([name, attempt]) => within(attempt, name)));
+      await Promise.all(attempts(max).map(([name, attempt]) => within(attempt, name, CALM_MS)));
       for (const size of [max + 1, max + 10]) {
         await Promise.all(
           attempts(size).map(async ([name, attempt]) => {

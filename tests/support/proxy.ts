@@ -5,7 +5,7 @@
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
-import { below, type Random, runtimePlatform } from "../../src/core/platform.ts";
+import { below, fraction, type Random, runtimePlatform } from "../../src/core/platform.ts";
 import { parseEndpoint } from "../../src/transport/endpoint.ts";
 import { seededRandom } from "../../src/testing/seeded_random.ts";
 
@@ -163,10 +163,8 @@ class Link {
     const cut = { end: () => this.end(), reset: () => this.reset() };
     this.#up = new Pump(near, far, seededRandom(seed), faults.up, cut);
     this.#down = new Pump(far, near, seededRandom(seed + 1), faults.down, cut);
-    this.closed = Promise.all(
-      this.#sockets.map((socket) => new Promise<void>((resolve) => socket.once("close", resolve))),
-    )
-      .then(() => this.#stop());
+    const gone = this.#sockets.map((socket) => new Promise<void>((resolve) => socket.once("close", resolve)));
+    this.closed = Promise.all(gone).then(() => this.#stop());
   }
 
   set({ up, down }: { up: Faults; down: Faults }): void {
@@ -210,7 +208,7 @@ class Pump {
     this.#target = target;
     this.#random = random;
     this.#cut = cut;
-    this.#luck = below(random, 1_000_000) / 1_000_000;
+    this.#luck = fraction(random);
     this.set(faults);
     void this.#take();
     void this.#deliver();
@@ -231,7 +229,7 @@ class Pump {
       for await (const bytes of this.#source.iterator({ destroyOnReturn: false })) {
         const { latencyMs = 0, jitterMs = 0 } = this.#faults;
         const before = this.#held.at(-1)?.dueAt ?? 0;
-        const lateMs = latencyMs + (jitterMs > 0 ? below(this.#random, 1_000) / 1_000 * jitterMs : 0);
+        const lateMs = latencyMs + fraction(this.#random) * jitterMs;
         this.#held.push({ bytes, dueAt: Math.max(before, runtimePlatform.clock.now() + lateMs) });
         this.#heldBytes += bytes.length;
         this.#change();
@@ -289,8 +287,8 @@ class Pump {
     this.#position += count;
     await new Promise<void>((resolve) => this.#target.write(bytes.subarray(0, count), () => resolve()));
     if (sliceBytes !== undefined) {
-      // Some slices are read on their own, others together with those behind them.
-      const turns = below(this.#random, 4) === 0 ? POLL_TURNS : 4;
+      // Some slices are read on their own, others together with those behind them; of much that comes at once most, for speed.
+      const turns = below(this.#random, bytes.length < 4_096 ? 4 : 32) === 0 ? POLL_TURNS : 4;
       for (let turn = 0; turn < turns; turn++) await runtimePlatform.turn();
     }
     return count;
