@@ -1,49 +1,48 @@
 import type { ByteConnection, ByteListener } from "./byte_connection.ts";
-import { type Endpoint, parseEndpoint } from "./endpoint.ts";
+import { parseEndpoint } from "./endpoint.ts";
 import { processMemory } from "./memory.ts";
+import type { ConnectOptions, ListenOptions } from "./options.ts";
 import { connectTcp, listenTcp } from "./tcp.ts";
+import { connectTls } from "./tls.ts";
+import { listenTls } from "./tls_listener.ts";
 import { connectUnix, listenUnix } from "./unix.ts";
 
 /** Carries bytes between endpoints. Handed in wherever sockets are opened, so that tests can bring a network of their own. */
 export interface Transport {
   /** Dials. Rejects when nobody listens there, and when the signal aborts. */
-  connect(endpoint: string, options?: { signal?: AbortSignal }): Promise<ByteConnection>;
+  connect(endpoint: string, options?: ConnectOptions): Promise<ByteConnection>;
   /** Listens; port 0 takes any free port. Rejects when the address is taken or not allowed. */
-  listen(endpoint: string): Promise<ByteListener>;
+  listen(endpoint: string, options?: ListenOptions): Promise<ByteListener>;
 }
 
-/** The endpoints of this machine and process: TCP, unix sockets and memory, by the scheme of the URL. */
+/** The endpoints of this machine and process: TCP, TLS, unix sockets and memory, by the scheme of the URL. */
 export const systemTransport: Transport = {
   // Not async functions alone: an endpoint that can't be parsed rejects like one that can't be reached.
-  async connect(text: string, options: { signal?: AbortSignal } = {}): Promise<ByteConnection> {
+  async connect(text: string, options: ConnectOptions = {}): Promise<ByteConnection> {
     const endpoint = parseEndpoint(text);
     options.signal?.throwIfAborted();
     switch (endpoint.scheme) {
       case "tcp":
         return await connectTcp(endpoint, options.signal);
+      case "tls":
+        return await connectTls(endpoint, options);
       case "unix":
         return await connectUnix(endpoint, options.signal);
       case "memory":
         return processMemory.connect(endpoint.name);
-      default:
-        throw unsupported(endpoint);
     }
   },
-  async listen(text: string): Promise<ByteListener> {
+  async listen(text: string, options: ListenOptions = {}): Promise<ByteListener> {
     const endpoint = parseEndpoint(text);
     switch (endpoint.scheme) {
       case "tcp":
         return listenTcp(endpoint);
+      case "tls":
+        return await listenTls(endpoint, options);
       case "unix":
         return await listenUnix(endpoint);
       case "memory":
         return processMemory.listen(endpoint.name);
-      default:
-        throw unsupported(endpoint);
     }
   },
 };
-
-function unsupported(endpoint: Endpoint): TypeError {
-  return new TypeError(`Cannot use scheme "${endpoint.scheme}": this version has tcp, unix and memory`);
-}
