@@ -10,6 +10,7 @@
 export { Health, Reflection } from "./host/introspection.ts";
 export type { HealthStatus, ServiceDescription } from "./host/introspection.ts";
 export { CenterContract } from "./center/contract.ts";
+export type { WatchRequest } from "./center/contract.ts";
 
 // A registry.
 export type { Instance } from "./registry/instance.ts";
@@ -20,6 +21,7 @@ export type {
   RegisterOptions,
   Registry,
   RemovalCause,
+  RenewOptions,
   RenewResult,
   Snapshot,
   WatchEvent,

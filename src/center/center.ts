@@ -1,8 +1,8 @@
 import { RpcError } from "../core/error.ts";
 import { Host, type HostOptions } from "../host/host.ts";
 import { MemoryRegistry } from "../registry/memory_registry.ts";
-import type { Registry } from "../registry/registry.ts";
-import { CENTER_ENDPOINT, CenterContract } from "./contract.ts";
+import type { Registry, WatchEvent } from "../registry/registry.ts";
+import { CENTER_ENDPOINT, CenterContract, type WatchRequest } from "./contract.ts";
 
 /** How a center is made. */
 export interface CenterOptions extends Omit<HostOptions, "interceptors"> {
@@ -69,20 +69,48 @@ export class Center implements AsyncDisposable {
     const { registry } = this;
     this.#host.handle(CenterContract, {
       register: ({ instance, ttlMs }) => valid(() => registry.register(instance, { ttlMs })),
-      renew: async ({ lease }) => ({ result: await valid(() => registry.renew(lease)) }),
+      renew: async ({ lease, load }) => ({ result: await valid(() => registry.renew(lease, { load })) }),
       deregister: async ({ lease, cause }) => {
         await valid(() => registry.deregister(lease, cause));
         return {};
       },
+      settled: async ({ lease }, ctx) => {
+        if (registry.settled === undefined) {
+          throw new RpcError("unimplemented", "The center's registry can't tell", NOT_RUN);
+        }
+        await valid(() => registry.settled!(lease, { signal: ctx.signal }));
+        return {};
+      },
       lookup: ({ service }) => valid(() => registry.lookup(service)),
-      watch: ({ service, after }, ctx) => registry.watch(service, { after, signal: ctx.signal }),
+      watch: (requests, ctx) => this.#watch(requests, ctx.signal),
       observe: (_, ctx) => ({ endpoint: ctx.peer.endpoint }),
     });
   }
+
+  /** Tells of one event, and of the next when that is acknowledged: who reads slowly keeps nothing waiting here but itself. */
+  async *#watch(requests: AsyncIterable<WatchRequest>, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+    const asked = requests[Symbol.asyncIterator]();
+    const { value: first } = await asked.next();
+    if (first === undefined || !("service" in first)) {
+      throw new RpcError("invalid_argument", "Cannot watch: the first message must name a service", NOT_RUN);
+    }
+    const { service, after } = first;
+    const events = await valid(() => this.registry.watch(service, { after, signal }));
+    for await (const event of events) {
+      yield event;
+      for (let revision = -1; revision < event.revision;) {
+        const { done, value } = await asked.next();
+        if (done) return;
+        if ("acknowledged" in value) revision = value.acknowledged.revision;
+      }
+    }
+  }
 }
 
+const NOT_RUN = { executed: "no" } as const;
+
 /** What a caller got wrong is told to the caller; it is no failure of the center. */
-async function valid<T>(run: () => Promise<T>): Promise<T> {
+async function valid<T>(run: () => T | Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {

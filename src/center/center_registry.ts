@@ -12,6 +12,7 @@ import type {
   RegisterOptions,
   Registry,
   RemovalCause,
+  RenewOptions,
   RenewResult,
   Snapshot,
   WatchEvent,
@@ -42,8 +43,9 @@ export class CenterRegistry implements Registry {
     return await this.#call("register", { instance, ttlMs: options.ttlMs }, options.signal);
   }
 
-  async renew(lease: Lease, options: { signal?: AbortSignal } = {}): Promise<RenewResult> {
-    const { result } = await this.#call<{ result: RenewResult }>("renew", { lease }, options.signal);
+  async renew(lease: Lease, options: RenewOptions = {}): Promise<RenewResult> {
+    const { load, signal } = options;
+    const { result } = await this.#call<{ result: RenewResult }>("renew", { lease, load }, signal);
     return result;
   }
 
@@ -57,11 +59,14 @@ export class CenterRegistry implements Registry {
   }
 
   watch(service: string, options: WatchOptions = {}): AsyncIterable<WatchEvent> {
-    const { after } = options;
-    return new CenterWatch(service, options.signal, async (signal) => {
+    return new CenterWatch(service, options, async (messages, signal) => {
       checkWatched(service);
-      return await this.#invoke("watch", "serverStream", { service, after }, signal, Infinity);
+      return (await this.#invoke("watch", "bidi", { messages }, signal, Infinity)).messages!;
     });
+  }
+
+  async settled(lease: Lease, options: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.#invoke("settled", "unary", { message: { lease } }, options.signal, Infinity);
   }
 
   async observedHost(): Promise<string | undefined> {
@@ -76,7 +81,7 @@ export class CenterRegistry implements Registry {
 
   async #call<T>(method: string, message: unknown, signal?: AbortSignal): Promise<T> {
     const deadline = this.#settings.platform.clock.now() + TIMEOUT_MS;
-    const reply = await this.#invoke(method, "unary", message, signal, deadline);
+    const reply = await this.#invoke(method, "unary", { message }, signal, deadline);
     return reply.message as T;
   }
 
@@ -84,12 +89,12 @@ export class CenterRegistry implements Registry {
   async #invoke(
     method: string,
     kind: MethodKind,
-    message: unknown,
+    sent: { message?: unknown; messages?: AsyncIterable<unknown> },
     signal: AbortSignal | undefined,
     deadline: number,
   ): Promise<Reply> {
     const procedure = `${CenterContract.name}/${method}`;
-    const call = new Call({ procedure, kind, message, signal, deadline, idempotent: true });
+    const call = new Call({ procedure, kind, ...sent, signal, deadline, idempotent: kind === "unary" });
     let failure: unknown;
     for (let tried = 0; tried < this.#channels.length; tried++) {
       const invoke: Invoker = this.#channels[this.#current].invoke;

@@ -1,30 +1,49 @@
-import type { Reply } from "../core/call.ts";
 import { RpcError } from "../core/error.ts";
-import type { WatchEvent } from "../registry/registry.ts";
+import type { Cursor, WatchEvent, WatchOptions } from "../registry/registry.ts";
+import type { WatchRequest } from "./contract.ts";
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
-/** A watch of a center's registry. Leaving it, or its signal, ends the stream behind it at once, also while it waits. */
+/** Begins the stream of a watch; its signal ends it. */
+export type OpenWatch = (
+  requests: AsyncIterable<WatchRequest>,
+  signal: AbortSignal,
+) => AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>;
+
+/**
+ * A watch of a center's registry. Asking for the next event acknowledges the one before; leaving it, or its signal, ends the
+ * stream behind it at once, also while it waits.
+ */
 export class CenterWatch implements AsyncIterableIterator<WatchEvent> {
-  readonly #open: (signal: AbortSignal) => Promise<Reply>;
+  readonly #open: OpenWatch;
+  readonly #requests: Requests;
   readonly #service: string;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   #events: Promise<AsyncIterator<unknown>> | undefined;
+  #told: Cursor | undefined;
 
-  /** @param open begins the stream; its signal ends it */
-  constructor(service: string, signal: AbortSignal | undefined, open: (signal: AbortSignal) => Promise<Reply>) {
+  /** Makes a watch, which costs nothing until its first `next`. */
+  constructor(service: string, { after, signal }: WatchOptions, open: OpenWatch) {
     this.#service = service;
     this.#open = open;
+    this.#requests = new Requests(after === undefined ? { service } : { service, after });
     this.#signal = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
   }
 
   async next(): Promise<IteratorResult<WatchEvent, undefined>> {
     if (this.#signal.aborted) return DONE;
     try {
-      this.#events ??= this.#open(this.#signal).then((reply) => reply.messages![Symbol.asyncIterator]());
-      const result = await (await this.#events).next();
-      if (!result.done) return result as IteratorYieldResult<WatchEvent>;
+      this.#events ??= this.#begin();
+      const events = await this.#events;
+      if (this.#told !== undefined) this.#requests.push({ acknowledged: this.#told });
+      this.#told = undefined;
+      const result = await events.next() as IteratorResult<WatchEvent, undefined>;
+      if (!result.done) {
+        const { epoch, revision } = result.value;
+        this.#told = { epoch, revision };
+        return result;
+      }
     } catch (error) {
       if (this.#signal.aborted) return DONE;
       this.#stop.abort();
@@ -41,6 +60,47 @@ export class CenterWatch implements AsyncIterableIterator<WatchEvent> {
   }
 
   [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #begin(): Promise<AsyncIterator<unknown>> {
+    return (await this.#open(this.#requests, this.#signal))[Symbol.asyncIterator]();
+  }
+}
+
+/**
+ * What goes to the center, one after another. At most one waits: an acknowledgement follows an event, which follows the last.
+ * Who iterates anew, because another center is tried, gets the first again.
+ */
+class Requests implements AsyncIterableIterator<WatchRequest> {
+  readonly #first: WatchRequest;
+  #waiting: WatchRequest | undefined;
+  #wake: ((result: IteratorResult<WatchRequest>) => void) | undefined;
+
+  constructor(first: WatchRequest) {
+    this.#first = first;
+  }
+
+  push(request: WatchRequest): void {
+    if (this.#wake === undefined) this.#waiting = request;
+    else this.#wake({ done: false, value: request });
+    this.#wake = undefined;
+  }
+
+  next(): Promise<IteratorResult<WatchRequest>> {
+    const value = this.#waiting;
+    this.#waiting = undefined;
+    return value === undefined ? new Promise((wake) => this.#wake = wake) : Promise.resolve({ done: false, value });
+  }
+
+  return(): Promise<IteratorResult<WatchRequest>> {
+    this.#wake?.(DONE);
+    return Promise.resolve(DONE);
+  }
+
+  [Symbol.asyncIterator](): this {
+    this.#waiting = this.#first;
+    this.#wake = undefined;
     return this;
   }
 }

@@ -1,6 +1,7 @@
 import { RpcError } from "../core/error.ts";
 import { runtimePlatform } from "../core/platform.ts";
 import { checkServiceName } from "../core/service.ts";
+import { CenterWatch } from "../center/center_watch.ts";
 import { CenterContract } from "../center/contract.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Cursor, WatchEvent } from "../registry/registry.ts";
@@ -39,7 +40,11 @@ export const watch: Command = {
     while (!signal.aborted) {
       let why = "it ended the watch";
       try {
-        for await (const event of center.watch({ service, after: view.cursor }, { signal })) {
+        const after = view.cursor;
+        const events = new CenterWatch(service, { after, signal }, (requests, signal) => {
+          return center.watch(requests, { signal });
+        });
+        for await (const event of events) {
           await view.apply(event);
           if (!watching) await io.stderr(`Watching "${service}" at ${centers.join(", ")}: ${view.size} listed\n`);
           watching = true;

@@ -3,7 +3,7 @@
  * nothing, gets what it missed in batches, and a snapshot when its place has gone from the history.
  *
  * Invariants: while nothing under its name has changed since its place, it is not behind; it is open from the first `next`
- * until it has ended, and `hooks` learn of both exactly once.
+ * until it has ended, and `hooks` learn of both exactly once; what was told is acknowledged when the next event is asked for.
  */
 import type { LeaseBook } from "./lease_book.ts";
 import type { WatchEvent, WatchOptions } from "./registry.ts";
@@ -12,6 +12,8 @@ import type { WatchEvent, WatchOptions } from "./registry.ts";
 export interface WatchHooks {
   /** It begins, and wants to be told of changes. What this throws, its reader gets. */
   opened(watch: BookWatch): void;
+  /** Its reader has acknowledged the last event. */
+  acknowledged(watch: BookWatch): void;
   /** It has ended. */
   ended(watch: BookWatch): void;
 }
@@ -30,6 +32,9 @@ export class BookWatch implements AsyncIterableIterator<WatchEvent> {
   #place: number | undefined;
   #behind = true;
   #begun = false;
+  #bookmarkAt: number | undefined;
+  #toldAt: number | undefined;
+  #acknowledgedAt = -1;
   #reading = false;
   #wake: (() => void) | undefined;
 
@@ -74,6 +79,18 @@ export class BookWatch implements AsyncIterableIterator<WatchEvent> {
     this.#wake?.();
   }
 
+  /** Tells it, while it is not behind, to let its reader know how far the book has come. */
+  bookmark(revision: number): void {
+    if (this.#behind) return;
+    this.#bookmarkAt = revision;
+    this.#wake?.();
+  }
+
+  /** Whether its reader has acknowledged a change under its name. */
+  hasAcknowledged(revision: number): boolean {
+    return this.#acknowledgedAt >= revision || (!this.#behind && this.#toldAt === undefined);
+  }
+
   /** Ends it; harmless when it has ended. */
   end(): void {
     const { signal } = this.#options;
@@ -86,9 +103,17 @@ export class BookWatch implements AsyncIterableIterator<WatchEvent> {
 
   async #read(): Promise<IteratorResult<WatchEvent, undefined>> {
     if (this.#state === "new") this.#open();
+    if (this.#toldAt !== undefined) {
+      this.#acknowledgedAt = this.#toldAt;
+      this.#toldAt = undefined;
+      if (this.#state === "open") this.#hooks.acknowledged(this);
+    }
     while (this.#state === "open") {
       const event = this.#take();
-      if (event !== undefined) return { done: false, value: event };
+      if (event !== undefined) {
+        this.#toldAt = event.revision;
+        return { done: false, value: event };
+      }
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       await promise;
@@ -106,7 +131,8 @@ export class BookWatch implements AsyncIterableIterator<WatchEvent> {
   }
 
   #take(): WatchEvent | undefined {
-    if (!this.#behind) return undefined;
+    if (!this.#behind) return this.#takeBookmark();
+    this.#bookmarkAt = undefined;
     const batch = this.#place === undefined ? undefined : this.#book.changesAfter(this.name, this.#place);
     const first = !this.#begun;
     this.#begun = true;
@@ -120,5 +146,11 @@ export class BookWatch implements AsyncIterableIterator<WatchEvent> {
     // Whoever resumed is told at once that it worked, even if there is nothing to tell.
     if (batch.changes.length === 0 && !first) return undefined;
     return { kind: "changes", epoch: this.#book.epoch, ...batch };
+  }
+
+  #takeBookmark(): WatchEvent | undefined {
+    const revision = this.#bookmarkAt;
+    this.#bookmarkAt = undefined;
+    return revision === undefined ? undefined : { kind: "changes", epoch: this.#book.epoch, revision, changes: [] };
   }
 }

@@ -38,6 +38,10 @@ export interface BookChange {
   readonly left: ReadonlySet<string>;
   /** Why it left them. */
   readonly cause: RemovalCause;
+  /** Whether it is doubted from then on. */
+  readonly suspect: boolean;
+  /** The token of the lease that ended with the listing; `undefined` when something is listed. */
+  readonly ended: string | undefined;
   /** About how large it is. */
   readonly bytes: number;
 }
@@ -63,6 +67,7 @@ interface Holding {
   readonly names: ReadonlySet<string>;
   readonly lease: Lease;
   expiresAt: number;
+  suspect: boolean;
 }
 
 /** The instances under one name, and the same in the order of their ids once somebody has asked. */
@@ -78,6 +83,7 @@ export class LeaseBook {
   readonly #options: LeaseBookOptions;
   readonly #holdings = new Map<string, Holding>();
   readonly #rosters = new Map<string, Roster>();
+  readonly #suspects = new Set<string>();
   readonly #history: BookChange[] = [];
   #revision = 0;
 
@@ -131,9 +137,10 @@ export class LeaseBook {
       names: unchanged ? before.names : new Set([EVERYTHING, ...instance.services]),
       lease,
       expiresAt: now + ttlMs,
+      suspect: false,
     };
     this.#holdings.set(instanceId, holding);
-    if (!unchanged) {
+    if (!unchanged || before.suspect) {
       const fenced = before !== undefined && before.instance.incarnation < incarnation;
       this.#list(instanceId, holding, before, fenced ? "fenced" : "deregistered");
     }
@@ -146,6 +153,7 @@ export class LeaseBook {
     if (holding === undefined) return "unknown";
     if (holding.lease.token === lease.token) {
       holding.expiresAt = now + holding.lease.ttlMs;
+      this.#doubt(holding, false);
       return "renewed";
     }
     return holding.lease.incarnation > lease.incarnation ? "fenced" : "unknown";
@@ -166,16 +174,36 @@ export class LeaseBook {
     return due.map((holding) => holding.instance);
   }
 
+  /** Doubts an instance, or no longer; a renewal ends every doubt. Says whether that changes anything. */
+  suspect(instanceId: string, suspect: boolean): boolean {
+    const holding = this.#holdings.get(instanceId);
+    return holding !== undefined && this.#doubt(holding, suspect);
+  }
+
+  /** The change with which a lease and its listing ended, or `undefined` when the history does not hold it. */
+  endOf(lease: Lease): BookChange | undefined {
+    return this.#history.find((change) => change.ended === lease.token);
+  }
+
+  /** Whether a lease lasts. */
+  holds(lease: Lease): boolean {
+    return this.#holdings.get(lease.instanceId)?.lease.token === lease.token;
+  }
+
   /** What is listed under a name. */
   snapshot(name: string, now: number): Snapshot {
     const roster = this.#rosters.get(name);
     if (roster !== undefined) roster.sorted ??= Object.freeze([...roster.instances.values()].sort(byId));
-    return {
+    const instances = roster?.sorted ?? [];
+    const snapshot: Snapshot = {
       epoch: this.epoch,
       revision: this.#revision,
-      instances: roster?.sorted ?? [],
+      instances,
       warming: now < (this.#options.warmingUntil ?? -Infinity),
     };
+    if (this.#suspects.size === 0) return snapshot;
+    const suspects = instances.filter(({ id }) => this.#suspects.has(id)).map(({ id }) => id);
+    return suspects.length === 0 ? snapshot : { ...snapshot, suspects };
   }
 
   /** What has changed under a name after a revision, or `undefined` when the book cannot tell (any more). */
@@ -193,6 +221,13 @@ export class LeaseBook {
       bytes += recorded.bytes;
     }
     return { changes, revision };
+  }
+
+  #doubt(holding: Holding, suspect: boolean): boolean {
+    if (holding.suspect === suspect) return false;
+    holding.suspect = suspect;
+    this.#list(holding.lease.instanceId, holding, holding, "deregistered");
+    return true;
   }
 
   #remove(holding: Holding, cause: RemovalCause): void {
@@ -213,8 +248,20 @@ export class LeaseBook {
     if (instance !== undefined) {
       for (const name of names) this.#roster(name).instances.set(instanceId, instance);
     }
-    const bytes = instance === undefined ? instanceId.length : contentOf(instance).length;
-    const change: BookChange = { revision: ++this.#revision, instanceId, instance, names, left, cause, bytes };
+    const suspect = holding?.suspect === true;
+    if (suspect) this.#suspects.add(instanceId);
+    else this.#suspects.delete(instanceId);
+    const change: BookChange = {
+      revision: ++this.#revision,
+      instanceId,
+      instance,
+      names,
+      left,
+      cause,
+      suspect,
+      ended: holding === undefined ? before?.lease.token : undefined,
+      bytes: instance === undefined ? instanceId.length : contentOf(instance).length,
+    };
     this.#history[(change.revision - 1) % this.#options.historyLimit] = change;
     this.#options.onChange?.(change);
   }
@@ -228,8 +275,11 @@ export class LeaseBook {
   }
 }
 
-function changeUnder(name: string, { names, left, instance, instanceId, cause }: BookChange): Change | undefined {
-  if (instance !== undefined && names.has(name)) return { kind: "put", instance };
+function changeUnder(name: string, change: BookChange): Change | undefined {
+  const { names, left, instance, instanceId, cause, suspect } = change;
+  if (instance !== undefined && names.has(name)) {
+    return suspect ? { kind: "put", instance, suspect } : { kind: "put", instance };
+  }
   return left.has(name) ? { kind: "removed", instanceId, cause } : undefined;
 }
 

@@ -3,7 +3,7 @@ import { type Logger, silent } from "../core/logger.ts";
 import { checkInteger, withDefaults } from "../core/options.ts";
 import { type Clock, hexId, type Platform, runtimePlatform } from "../core/platform.ts";
 import { checkServiceName } from "../core/service.ts";
-import { BookWatch } from "./book_watch.ts";
+import { BookWatch, type WatchHooks } from "./book_watch.ts";
 import { checkInstance } from "./check_instance.ts";
 import type { Instance } from "./instance.ts";
 import { type BookChange, EVERYTHING, LeaseBook } from "./lease_book.ts";
@@ -12,6 +12,7 @@ import type {
   RegisterOptions,
   Registry,
   RemovalCause,
+  RenewOptions,
   RenewResult,
   Snapshot,
   WatchEvent,
@@ -49,7 +50,8 @@ const CAUSES: ReadonlySet<unknown> = new Set<RemovalCause>(["deregistered", "dra
  *
  * All changes take effect before the method that makes them returns. A loop over `watch` may be told of several changes at
  * once; it costs a place in the history however slow it is, and starts afresh with a snapshot when `historyLimit` changes have
- * passed it by. A watch that could continue behind its cursor says so at once, with no changes if there are none.
+ * passed it by. A watch that could continue behind its cursor says so at once, with no changes if there are none; and one under
+ * whose name nothing happens is told how far the registry has come each time that half the history has been written anew.
  *
  * @throws {RangeError} {TypeError}
  */
@@ -61,6 +63,13 @@ export class MemoryRegistry implements Registry {
   readonly #book: LeaseBook;
   /** Open watches by what they follow. */
   readonly #watches = new Map<string, Set<BookWatch>>();
+  readonly #hooks: WatchHooks = {
+    opened: (watch) => this.#add(watch),
+    acknowledged: (watch) => this.#hear(watch),
+    ended: (watch) => this.#delete(watch),
+  };
+  readonly #proofs = new Set<Proof>();
+  readonly #bookmarkEvery: number;
   #watcherCount = 0;
   #sweeper: Disposable | undefined;
   #closed = false;
@@ -78,6 +87,7 @@ export class MemoryRegistry implements Registry {
       historyLimit: checkInteger("historyLimit", historyLimit, 1, 1_000_000),
       onChange: (change) => this.#tell(change),
     });
+    this.#bookmarkEvery = Math.ceil(historyLimit / 2);
   }
 
   /** How many instances are listed. */
@@ -101,7 +111,7 @@ export class MemoryRegistry implements Registry {
   }
 
   /** Starts the time to live anew. */
-  renew(lease: Lease, options: { signal?: AbortSignal } = {}): Promise<RenewResult> {
+  renew(lease: Lease, options: RenewOptions = {}): Promise<RenewResult> {
     return this.#run("renew a lease", options.signal, () => this.#book.renew(lease, this.#clock.now()));
   }
 
@@ -125,8 +135,33 @@ export class MemoryRegistry implements Registry {
   watch(service: string, options: WatchOptions = {}): AsyncIterable<WatchEvent> {
     const name = checkName(service);
     const now = () => this.#clock.now();
-    const hooks = { opened: (watch: BookWatch) => this.#add(watch), ended: (watch: BookWatch) => this.#delete(watch) };
-    return { [Symbol.asyncIterator]: () => new BookWatch(name, this.#book, now, options, hooks) };
+    return { [Symbol.asyncIterator]: () => new BookWatch(name, this.#book, now, options, this.#hooks) };
+  }
+
+  /** Resolves when every open watch that the end of a lease concerns has acknowledged it. */
+  settled(lease: Lease, options: { signal?: AbortSignal } = {}): Promise<void> {
+    const { signal } = options;
+    return this.#run("wait for watchers", signal, () => {
+      if (this.#book.holds(lease)) {
+        throw new TypeError(`Cannot wait for watchers: the lease of "${lease.instanceId}" has not ended`);
+      }
+      const end = this.#book.endOf(lease);
+      if (end === undefined) return;
+      const waiting = new Set<BookWatch>();
+      for (const name of end.left) {
+        for (const watch of this.#watches.get(name) ?? []) if (!watch.hasAcknowledged(end.revision)) waiting.add(watch);
+      }
+      if (waiting.size === 0) return;
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const abort = () => reject(aborted("wait for watchers", signal));
+      const proof: Proof = { revision: end.revision, waiting, resolve };
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#proofs.add(proof);
+      return promise.finally(() => {
+        signal?.removeEventListener("abort", abort);
+        this.#proofs.delete(proof);
+      });
+    });
   }
 
   /** Ends every watch, without an error, and everything else; later calls reject with `unavailable`. */
@@ -144,15 +179,10 @@ export class MemoryRegistry implements Registry {
     return this.close();
   }
 
-  #run<T>(what: string, signal: AbortSignal | undefined, action: () => T): Promise<T> {
+  #run<T>(what: string, signal: AbortSignal | undefined, action: () => T | Promise<T>): Promise<T> {
     return Promise.try(() => {
       this.#checkOpen(what);
-      if (signal?.aborted) {
-        throw new RpcError("cancelled", `Cannot ${what}: the signal has aborted`, {
-          executed: "no",
-          cause: signal.reason,
-        });
-      }
+      if (signal?.aborted) throw aborted(what, signal);
       return action();
     });
   }
@@ -184,6 +214,15 @@ export class MemoryRegistry implements Registry {
         for (const watch of this.#watches.get(name) ?? []) watch.changed(revision);
       }
     }
+    if (revision % this.#bookmarkEvery !== 0) return;
+    for (const watches of this.#watches.values()) for (const watch of watches) watch.bookmark(revision);
+  }
+
+  #hear(watch: BookWatch): void {
+    for (const { waiting, revision, resolve } of this.#proofs) {
+      if (waiting.has(watch) && watch.hasAcknowledged(revision)) waiting.delete(watch);
+      if (waiting.size === 0) resolve();
+    }
   }
 
   #add(watch: BookWatch): void {
@@ -199,7 +238,22 @@ export class MemoryRegistry implements Registry {
     watches?.delete(watch);
     if (watches?.size === 0) this.#watches.delete(watch.name);
     this.#watcherCount--;
+    for (const { waiting, resolve } of this.#proofs) {
+      waiting.delete(watch);
+      if (waiting.size === 0) resolve();
+    }
   }
+}
+
+/** Somebody who waits until the last of some watches has acknowledged a revision. */
+interface Proof {
+  readonly revision: number;
+  readonly waiting: Set<BookWatch>;
+  readonly resolve: () => void;
+}
+
+function aborted(what: string, signal: AbortSignal | undefined): RpcError {
+  return new RpcError("cancelled", `Cannot ${what}: the signal has aborted`, { executed: "no", cause: signal?.reason });
 }
 
 function checkName(service: string): string {

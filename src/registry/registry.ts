@@ -18,9 +18,12 @@ export type RenewResult = "renewed" | "unknown" | "fenced";
 /** Why an instance is not listed any more. */
 export type RemovalCause = "deregistered" | "drained" | "expired" | "fenced" | "admin";
 
-/** One change in what is listed. `put` is a new instance or a new state of one. */
+/**
+ * One change in what is listed. `put` is a new instance or a new state of one; with `suspect`, the registry doubts that it lives
+ * and keeps it listed for the time being, and a `put` without it ends the doubt.
+ */
 export type Change =
-  | { readonly kind: "put"; readonly instance: Instance }
+  | { readonly kind: "put"; readonly instance: Instance; readonly suspect?: boolean }
   | { readonly kind: "removed"; readonly instanceId: string; readonly cause: RemovalCause };
 
 /** A place in the history of a registry. Revisions of two epochs can't be compared. */
@@ -37,17 +40,33 @@ export interface Snapshot extends Cursor {
   readonly instances: readonly Instance[];
   /** Whether the registry has just started, so that what is missing may only not have returned yet. */
   readonly warming: boolean;
+  /** The ids of those among them that the registry doubts, in order; missing when it doubts none. */
+  readonly suspects?: readonly string[];
 }
 
-/** What a watcher is told: first a snapshot, or the changes since its cursor; then changes; a snapshot again to start afresh. */
+/**
+ * What a watcher is told: first a snapshot, or the changes since its cursor; then changes; a snapshot again to start afresh.
+ *
+ * Changes may be none: such an event moves the cursor on, so that a watcher under whose name nothing happens can still resume
+ * there. `warmed` says that the registry, which was warming at the last snapshot, is no longer: what it has not told of by then
+ * is gone.
+ */
 export type WatchEvent =
   | ({ readonly kind: "snapshot" } & Snapshot)
-  | ({ readonly kind: "changes"; readonly changes: readonly Change[] } & Cursor);
+  | ({ readonly kind: "changes"; readonly changes: readonly Change[]; readonly warmed?: boolean } & Cursor);
 
 /** How to register. */
 export interface RegisterOptions {
   /** How long the lease lasts without renewal, in milliseconds. Default 15 000. */
   ttlMs?: number;
+  /** Gives up. */
+  signal?: AbortSignal;
+}
+
+/** How to renew. */
+export interface RenewOptions {
+  /** How many calls the instance is running: for those who look at the registry; it is no change of what is listed. */
+  load?: number;
   /** Gives up. */
   signal?: AbortSignal;
 }
@@ -73,13 +92,22 @@ export interface Registry {
    */
   register(instance: Instance, options?: RegisterOptions): Promise<Lease>;
   /** Starts the time to live anew. */
-  renew(lease: Lease, options?: { signal?: AbortSignal }): Promise<RenewResult>;
+  renew(lease: Lease, options?: RenewOptions): Promise<RenewResult>;
   /** Ends the lease and the listing. Harmless when they have ended already. */
   deregister(lease: Lease, cause?: RemovalCause): Promise<void>;
   /** What is listed now under a service's name; `"*"` means everything. */
   lookup(service: string, options?: { signal?: AbortSignal }): Promise<Snapshot>;
-  /** Follows what is listed under a service's name; `"*"` means everything. Ends with an error when the registry is lost. */
+  /**
+   * Follows what is listed under a service's name; `"*"` means everything. Ends with an error when the registry is lost.
+   * Asking for the next event acknowledges the one before: so a reader asks when it has acted on what it was told.
+   */
   watch(service: string, options?: WatchOptions): AsyncIterable<WatchEvent>;
+  /**
+   * Resolves when every live watch that the end of a lease concerns has acknowledged it, at once when there is none: from then on
+   * nobody who follows the registry begins anything new with the instance. Rejects with `TypeError` while the lease lasts, with
+   * `unimplemented` when the registry can't tell; a registry that never can has no such method.
+   */
+  settled?(lease: Lease, options?: { signal?: AbortSignal }): Promise<void>;
   /** The host under which the registry sees this process, where it can tell. */
   observedHost?(): Promise<string | undefined>;
   /** Lets go of what it holds. */

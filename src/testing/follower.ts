@@ -6,6 +6,8 @@ import { canonical, check, checkSame, within } from "./contract.ts";
 export class Follower implements AsyncDisposable {
   /** What is listed, as far as it was told. */
   readonly listed: Map<string, Instance>;
+  /** The ids of those that are doubted, as far as it was told. */
+  readonly suspects: Set<string> = new Set();
   /** Every change that it was told. */
   readonly changes: Change[] = [];
   /** How many snapshots it was told. */
@@ -22,6 +24,7 @@ export class Follower implements AsyncDisposable {
     this.#patienceMs = patienceMs;
     this.listed = new Map(before.listed);
     this.cursor = before.cursor;
+    for (const id of before.suspects ?? []) this.suspects.add(id);
   }
 
   /** Who was removed, and why. */
@@ -60,7 +63,12 @@ export class Follower implements AsyncDisposable {
     if (event.kind === "snapshot") {
       this.snapshots++;
       this.listed.clear();
+      this.suspects.clear();
       for (const instance of event.instances) this.listed.set(instance.id, instance);
+      for (const id of event.suspects ?? []) {
+        check(this.listed.has(id), `"${id}" is suspect, and is not listed`);
+        this.suspects.add(id);
+      }
       const ids = event.instances.map((instance) => instance.id);
       checkSame(ids, [...new Set(ids)].sort(), "The order of a snapshot");
       check(first || epoch !== this.cursor?.epoch || revision >= this.cursor.revision, `A snapshot goes back: ${at}`);
@@ -76,9 +84,14 @@ export class Follower implements AsyncDisposable {
         this.changes.push(change);
         if (change.kind === "put") {
           const { id } = change.instance;
-          check(canonical(this.listed.get(id)) !== canonical(change.instance), `"${id}" was told twice`);
+          const suspect = change.suspect === true;
+          const same = canonical(this.listed.get(id)) === canonical(change.instance);
+          check(!same || this.suspects.has(id) !== suspect, `"${id}" was told twice`);
           this.listed.set(id, change.instance);
+          if (suspect) this.suspects.add(id);
+          else this.suspects.delete(id);
         } else {
+          this.suspects.delete(change.instanceId);
           check(
             this.listed.delete(change.instanceId),
             `The removal of "${change.instanceId}", which is not listed, was told`,
@@ -96,6 +109,8 @@ export interface Place {
   readonly cursor: Cursor | undefined;
   /** What was listed there. */
   readonly listed: ReadonlyMap<string, Instance>;
+  /** The ids of those that were doubted there. */
+  readonly suspects?: ReadonlySet<string>;
 }
 
 const NOWHERE: Place = { cursor: undefined, listed: new Map() };

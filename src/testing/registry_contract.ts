@@ -362,6 +362,53 @@ export function registryContract<Subject extends RegistrySubject>(
     if (hooks.watcherCount) checkSame(await hooks.watcherCount(subject), 0, "The number of watches that are left");
   });
 
+  add("says when every watch has acknowledged that a lease ended, where it can say so", async (registry) => {
+    if (registry.settled === undefined) return;
+    const settle = (lease: Lease, signal?: AbortSignal) => outcomeOf(registry.settled!(lease, { signal }));
+    const [a, b] = [await registry.register(instanceOf("a")), await registry.register(instanceOf("b"))];
+    const early = await within(settle(a), "the answer about a lease that lasts");
+    check(early instanceof Error, `Asking about a lease that lasts ended with ${early}, not an error`);
+    const words = registry.watch(WORDS)[Symbol.asyncIterator]();
+    const numbers = registry.watch(NUMBERS)[Symbol.asyncIterator]();
+    const all = registry.watch("*")[Symbol.asyncIterator]();
+    for (const watch of [words, numbers, all]) await within(watch.next(), "the snapshot");
+    const idle = numbers.next();
+    let nextWord = words.next();
+    const toldAll = all.next();
+    await registry.deregister(a, "drained");
+    await within(toldAll, "the removal");
+    let proven = false;
+    const proof = settle(a).then((outcome) => {
+      proven = true;
+      return outcome;
+    });
+    await within(nextWord, "the removal");
+    nextWord = words.next(); // one of the two has acted on it
+    await registry.lookup(WORDS);
+    check(!proven, "It was proven before everybody had acknowledged it");
+    const waiting = all.next();
+    checkSame(await within(proof, "the proof"), undefined, "What the proof ended with");
+    checkSame(await within(settle(a), "the same again"), undefined, "What the same proof ended with");
+
+    await registry.deregister(b, "drained");
+    await Promise.all([within(nextWord, "the removal"), within(waiting, "the removal")]);
+    const gone = settle(b);
+    for (const watch of [words, all]) await within(Promise.resolve(watch.return?.()), "return");
+    checkSame(await within(gone, "the proof that all have left"), undefined, "What the proof ended with");
+
+    const c = await registry.register(instanceOf("c"));
+    const stuck = registry.watch(WORDS)[Symbol.asyncIterator]();
+    await within(stuck.next(), "the snapshot");
+    await registry.deregister(c);
+    const giveUp = new AbortController();
+    const never = settle(c, giveUp.signal);
+    giveUp.abort();
+    const end = await within(never, "the end of a wait that was aborted");
+    check(end instanceof Error, `An aborted wait ended with ${end}, not an error`);
+    for (const watch of [stuck, numbers]) await within(Promise.resolve(watch.return?.()), "return");
+    await within(idle, "the end of the watch");
+  });
+
   add("ends everything when it is closed", async (registry, subject) => {
     const lease = await registry.register(instanceOf("a"));
     const watch = registry.watch(WORDS)[Symbol.asyncIterator]();

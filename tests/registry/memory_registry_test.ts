@@ -138,17 +138,35 @@ Deno.test("MemoryRegistry watch, changes of one turn, come as one event", async 
 });
 
 Deno.test("MemoryRegistry watch, changes under other names, wake nobody and cost no place in the history", async () => {
-  const { clock, registry } = openRegistry({ historyLimit: 3 });
+  const { clock, registry } = openRegistry({ historyLimit: 10 });
   const watch = iterate(registry);
   await watch.next();
   const next = watch.next();
-  for (let n = 0; n < 20; n++) await registry.register(instanceOf(`n${n}`, { services: [NUMBERS] }));
+  for (let n = 0; n < 4; n++) await registry.register(instanceOf(`n${n}`, { services: [NUMBERS] }));
   assert(await isPending(next, clock));
   await registry.register(instanceOf("a"));
-  assertEquals(short(await next), "changes 21: +a");
-  for (let n = 0; n < 20; n++) await registry.register(instanceOf(`m${n}`, { services: [NUMBERS] }));
+  assertEquals(short(await next), "changes 5: +a");
+  for (let n = 0; n < 40; n++) await registry.register(instanceOf(`m${n}`, { services: [NUMBERS] }));
   await registry.register(instanceOf("b"));
-  assertEquals(short(await watch.next()), "changes 42: +b");
+  assertEquals(short(await watch.next()), "changes 46: +b");
+  await registry.close();
+});
+
+Deno.test("MemoryRegistry watch, nothing under its name, is told how far it may resume each half history", async () => {
+  const { clock, registry } = openRegistry({ historyLimit: 10 });
+  const watch = iterate(registry);
+  await watch.next();
+  const next = watch.next();
+  const other = (n: number) => registry.register(instanceOf(`n${n}`, { services: [NUMBERS] }));
+  for (let n = 0; n < 4; n++) await other(n);
+  assert(await isPending(next, clock));
+  await other(4);
+  assertEquals(short(await next), "changes 5:");
+  for (let n = 5; n < 14; n++) await other(n);
+  assertEquals(short(await watch.next()), "changes 10:");
+  const { epoch } = await registry.lookup(WORDS);
+  const resumed = iterate(registry, WORDS, { after: { epoch, revision: 10 } });
+  assertEquals(short(await resumed.next()), "changes 14:");
   await registry.close();
 });
 

@@ -160,6 +160,15 @@ const faults: [string, string, new (options: { platform: Platform }) => MemoryRe
     },
   ],
   [
+    "proves what nobody has acknowledged",
+    "says when every watch has acknowledged that a lease ended, where it can say so",
+    class extends MemoryRegistry {
+      override async settled(lease: Lease): Promise<void> {
+        await Promise.race([super.settled(lease), Promise.resolve().then(() => {})]);
+      }
+    },
+  ],
+  [
     "leaves its watches open",
     "ends everything when it is closed",
     class extends MemoryRegistry {
