@@ -9,7 +9,8 @@ import { Channel } from "../channel/channel.ts";
 import type { Settings } from "../connection/settings.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Source } from "./fixed.ts";
-import { type Member, ServiceView, type ViewHost } from "./service_view.ts";
+import type { Member } from "./member.ts";
+import { ServiceView, type ViewHost } from "./service_view.ts";
 
 /** Many instances as one invoker. */
 export class Cluster implements ViewHost {

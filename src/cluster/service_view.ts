@@ -4,31 +4,16 @@
  * The set is kept for as long as the registry is silent. A registry that has just started does not shrink it.
  */
 import { backoffMs, REDIAL } from "../core/backoff.ts";
-import { asRpcError, RpcError, textOf } from "../core/error.ts";
+import { RpcError, textOf } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Platform } from "../core/platform.ts";
-import type { Balancer, Candidate, Picker, PickRequest } from "../balancer/balancer.ts";
+import type { Balancer, PickRequest } from "../balancer/balancer.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Cursor, WatchEvent } from "../registry/registry.ts";
 import type { Source } from "./fixed.ts";
-
-/** A candidate with the channel to it. */
-export class Member implements Candidate {
-  readonly instance: Instance;
-  readonly endpoint: string;
-  readonly channel: Channel;
-
-  constructor(instance: Instance, channel: Channel) {
-    this.instance = instance;
-    this.endpoint = channel.endpoint;
-    this.channel = channel;
-  }
-
-  get inFlight(): number {
-    return this.channel.inFlight;
-  }
-}
+import { Member } from "./member.ts";
+import { Selection } from "./selection.ts";
 
 /** What a view needs of the cluster. */
 export interface ViewHost {
@@ -53,8 +38,8 @@ export class ServiceView {
   readonly #host: ViewHost;
   readonly #stop = new AbortController();
   readonly #loop: Promise<void>;
-  #members = new Map<string, Member>();
-  #picker: Picker | undefined;
+  readonly #members = new Map<string, Member>();
+  readonly #all: Selection;
   #cursor: Cursor | undefined;
   #failure: unknown;
   #changed = Promise.withResolvers<void>();
@@ -62,12 +47,13 @@ export class ServiceView {
   constructor(service: string, host: ViewHost) {
     this.service = service;
     this.#host = host;
+    this.#all = new Selection(service, host.balancer, host.platform.random);
     this.#loop = this.#follow();
   }
 
   /** The instances, in the order of their ids. */
   get members(): readonly Member[] {
-    return [...this.#members.values()].sort((a, b) => a.instance.id < b.instance.id ? -1 : 1);
+    return this.#all.members;
   }
 
   /** Whether the registry has said anything about it, be it only that it can't be reached. */
@@ -101,28 +87,12 @@ export class ServiceView {
 
   /** Picks an instance, or `undefined` when there is none. @throws {RpcError} when the balancer gives what it was not given */
   pick(request: PickRequest): Member | undefined {
-    if (this.#members.size === 0) return undefined;
-    let picked: Candidate | undefined;
-    try {
-      picked = (this.#picker ??= this.#build())(request);
-    } catch (error) {
-      throw asRpcError(error, "internal", `Balancer "${this.#host.balancer.name}" failed`, { executed: "no" });
-    }
-    if (!(picked instanceof Member)) {
-      throw new RpcError(
-        "internal",
-        `Balancer "${this.#host.balancer.name}" picked ${
-          picked === undefined ? "nothing" : "what was no candidate"
-        } for "${this.service}" out of ${this.#members.size} instances`,
-        { executed: "no" },
-      );
-    }
-    return picked;
+    return this.#all.pick(request);
   }
 
-  /** The state of a channel changed: who fails to connect is left out while others do not. */
+  /** The state of a channel changed. */
   refresh(): void {
-    this.#picker = undefined;
+    this.#all.refresh();
   }
 
   /** Stops following and lets go of the channels. */
@@ -132,13 +102,7 @@ export class ServiceView {
     await this.#loop;
     for (const member of this.#members.values()) this.#host.release(member.endpoint, this);
     this.#members.clear();
-    this.#picker = undefined;
-  }
-
-  #build(): Picker {
-    const members = this.members;
-    const well = members.filter((member) => member.channel.state !== "failing");
-    return this.#host.balancer.build(well.length > 0 ? well : members, this.#host.platform.random);
+    this.#all.members = [];
   }
 
   async #follow(): Promise<void> {
@@ -178,7 +142,7 @@ export class ServiceView {
         else this.#remove(change.instanceId);
       }
     }
-    this.#picker = undefined;
+    this.#all.members = [...this.#members.values()].sort((a, b) => a.instance.id < b.instance.id ? -1 : 1);
     this.#tell();
   }
 

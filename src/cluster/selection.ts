@@ -1,0 +1,63 @@
+import { asRpcError, RpcError } from "../core/error.ts";
+import type { Random } from "../core/platform.ts";
+import type { Balancer, Candidate, Picker, PickRequest } from "../balancer/balancer.ts";
+import { Member } from "./member.ts";
+
+/**
+ * Some members of a service, and the balancer's picker for them. The picker is made when it is first needed, and anew after
+ * something about its members has changed.
+ */
+export class Selection {
+  readonly #service: string;
+  readonly #balancer: Balancer;
+  readonly #random: Random;
+  #members: readonly Member[] = [];
+  #picker: Picker | undefined;
+
+  constructor(service: string, balancer: Balancer, random: Random) {
+    this.#service = service;
+    this.#balancer = balancer;
+    this.#random = random;
+  }
+
+  /** The members that it picks from, in the order of their ids. */
+  get members(): readonly Member[] {
+    return this.#members;
+  }
+
+  set members(members: readonly Member[]) {
+    this.#members = members;
+    this.#picker = undefined;
+  }
+
+  /** Something about its members has changed: who fails to connect is left out while others do not. */
+  refresh(): void {
+    this.#picker = undefined;
+  }
+
+  /** Picks a member, or `undefined` when there is none. @throws {RpcError} when the balancer gives what it was not given */
+  pick(request: PickRequest): Member | undefined {
+    if (this.#members.length === 0) return undefined;
+    let picked: Candidate | undefined;
+    try {
+      picked = (this.#picker ??= this.#build())(request);
+    } catch (error) {
+      throw asRpcError(error, "internal", `Balancer "${this.#balancer.name}" failed`, { executed: "no" });
+    }
+    if (!(picked instanceof Member)) {
+      throw new RpcError(
+        "internal",
+        `Balancer "${this.#balancer.name}" picked ${
+          picked === undefined ? "nothing" : "what was no candidate"
+        } for "${this.#service}" out of ${this.#members.length} instances`,
+        { executed: "no" },
+      );
+    }
+    return picked;
+  }
+
+  #build(): Picker {
+    const well = this.#members.filter((member) => member.channel.state !== "failing");
+    return this.#balancer.build(well.length > 0 ? well : this.#members, this.#random);
+  }
+}
