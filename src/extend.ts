@@ -40,6 +40,8 @@ export type { Failure, Failures, MethodKind } from "./core/service.ts";
 export type { FailureOf } from "./core/failure.ts";
 export type { Attempt, Explanation } from "./core/explanation.ts";
 export type { MetadataInit, MetadataValue } from "./core/metadata.ts";
+export type { Criticality } from "./core/criticality.ts";
+export { TraceContext } from "./core/trace_context.ts";
 
 export type { RetrySurroundings } from "./interceptor/retry.ts";
 

@@ -1,5 +1,6 @@
 import { Call, compose, type Invoker, type Reply } from "../core/call.ts";
 import { checkCodec } from "../core/codec.ts";
+import { checkCriticality, type Criticality, jointCriticality } from "../core/criticality.ts";
 import { RpcError } from "../core/error.ts";
 import { checkLimits } from "../core/limits.ts";
 import { silent } from "../core/logger.ts";
@@ -65,6 +66,7 @@ export class Client implements AsyncDisposable {
   readonly #ownsSource: boolean;
   readonly #invoke: Invoker;
   readonly #timeoutMs: number;
+  readonly #criticality: Criticality;
   readonly #closing = new AbortController();
   #closed = false;
 
@@ -80,6 +82,7 @@ export class Client implements AsyncDisposable {
     const transport = options.transport ?? systemTransport;
     this.#platform = platform;
     this.#timeoutMs = checkDuration("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    this.#criticality = checkCriticality(options.criticality ?? "default");
     this.#settings = {
       platform,
       timers: new Timers(platform.clock),
@@ -224,7 +227,18 @@ export class Client implements AsyncDisposable {
       hashKey: options.hashKey,
       waitForReady: options.waitForReady,
       retry: options.retry,
+      attempt: parent?.attempt,
+      hop: parent === undefined ? 0 : parent.hop + 1,
+      criticality: this.#criticalityOf(method, options),
+      trace: parent?.trace,
     });
+  }
+
+  #criticalityOf(method: Promises, { criticality, parent }: CallOptions): Criticality {
+    if (criticality !== undefined) return checkCriticality(criticality);
+    const declared = method.criticality ?? "default";
+    const joint = parent === undefined ? declared : jointCriticality(parent.criticality, declared);
+    return joint === "default" ? this.#criticality : joint;
   }
 
   #carry(call: Call): Promise<Reply> {
@@ -294,7 +308,7 @@ export class Client implements AsyncDisposable {
 }
 
 /** What a method promises, as far as its caller goes by it. */
-interface Promises extends Pick<Method, "idempotent" | "codec" | "timeoutMs"> {
+interface Promises extends Pick<Method, "idempotent" | "codec" | "timeoutMs" | "criticality"> {
   /** The service's name, so that no call cuts it out of its procedure's. */
   readonly service?: string;
 }
@@ -305,6 +319,7 @@ const PLAIN: Promises = {
   idempotent: false,
   codec: undefined,
   timeoutMs: undefined,
+  criticality: undefined,
 };
 
 function messageOf(reply: Reply): unknown {

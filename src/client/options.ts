@@ -1,5 +1,6 @@
 import type { Context, Interceptor } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
+import type { Criticality } from "../core/criticality.ts";
 import type { Limits } from "../core/limits.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metadata, MetadataInit } from "../core/metadata.ts";
@@ -27,6 +28,8 @@ export interface ClientOptions {
   interceptors?: readonly Interceptor[];
   /** When calls are tried again; `false` for never. */
   retry?: RetryOptions | false;
+  /** How much calls matter where neither the call, nor its method, nor its `parent` says. Default `default`. */
+  criticality?: Criticality;
   /** What a peer may cost. */
   limits?: Partial<Limits>;
   /** What proves to servers and centers who this is. */
@@ -63,6 +66,14 @@ export interface CallOptions {
   retry?: boolean;
   /** Waits for an instance rather than failing when there is none. Default `false`. */
   waitForReady?: boolean;
-  /** The call on whose behalf this one is made: its deadline and its cancellation hold here too. */
+  /**
+   * How much it matters to a server that can't take all calls. Default: what its method and its `parent` say, where
+   * `sheddable` goes before `critical`.
+   */
+  criticality?: Criticality;
+  /**
+   * The call on whose behalf this one is made: its deadline and its cancellation hold here too, its trace and its criticality
+   * go on, and so does the count of calls that led here.
+   */
   parent?: Context;
 }

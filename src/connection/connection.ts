@@ -304,6 +304,9 @@ export class Connection implements CallHost, AnswerHost, Watched {
     if (call.deadline !== Infinity) header.timeoutMs = Math.max(1, Math.round(call.deadline - now));
     header.codec = codec === this.settings.codec.name ? undefined : codec;
     header.attempt = call.attempt;
+    header.hop = call.hop;
+    header.criticality = call.criticality;
+    header.trace = call.trace;
     header.routing = call.hashKey;
     header.metadata = call.hasMetadata ? call.metadata : undefined;
     writeOpen(writer, header);
@@ -431,6 +434,16 @@ export class Connection implements CallHost, AnswerHost, Watched {
         new RpcError("unimplemented", `Cannot take compression "${header.compression}": the server has none`, {
           executed: "no",
         }),
+        payload.left,
+      );
+    } else if (header.hop > limits.maxHops) {
+      counters.callsRefused++;
+      call.refuse(
+        new RpcError(
+          "resource_exhausted",
+          `Cannot take a call that ${header.hop} calls led to: services may be calling each other in a circle (the server's limits.maxHops is ${limits.maxHops})`,
+          { executed: "no", retryAfterMs: -1 },
+        ),
         payload.left,
       );
     } else if (header.problem !== undefined) {

@@ -6,8 +6,10 @@
  */
 import { Call, type Context, type Peer, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
+import type { Criticality } from "../core/criticality.ts";
 import { type Executed, RpcError, textOf } from "../core/error.ts";
 import { isMetadataText, Metadata, REASON_KEY } from "../core/metadata.ts";
+import type { TraceContext } from "../core/trace_context.ts";
 import { Flag, Kind } from "../protocol/frame.ts";
 import { checkMetadata, writeMetadata } from "../protocol/metadata_block.ts";
 import type { OpenHeader } from "../protocol/open.ts";
@@ -29,6 +31,10 @@ const status = new Status();
 /** A call that the other side makes, and what its handler sees of it. */
 export class IncomingCall extends Stream implements Context {
   readonly procedure: string;
+  readonly attempt: number;
+  readonly hop: number;
+  readonly criticality: Criticality;
+  trace: TraceContext | undefined;
   /** Whether its handler has begun to run. The router sets it. */
   started = false;
   readonly #owner: AnswerHost;
@@ -52,6 +58,10 @@ export class IncomingCall extends Stream implements Context {
     this.id = id;
     this.#owner = host;
     this.procedure = procedure;
+    this.attempt = header.attempt;
+    this.hop = header.hop;
+    this.criticality = header.criticality;
+    this.trace = header.trace;
     this.#kind = header.kind;
     this.#idempotent = header.idempotent;
     this.#codec = codec;
@@ -214,6 +224,10 @@ export class IncomingCall extends Stream implements Context {
       metadata: this.#metadata,
       deadline: this.#deadline,
       codec: this.#codec,
+      attempt: this.attempt,
+      hop: this.hop,
+      criticality: this.criticality,
+      trace: this.trace,
       context: this,
     });
     let reply;

@@ -1,8 +1,10 @@
 import type { Codec } from "./codec.ts";
+import type { Criticality } from "./criticality.ts";
 import type { RpcError } from "./error.ts";
 import type { Attempt } from "./explanation.ts";
 import { Metadata } from "./metadata.ts";
 import type { MethodKind } from "./service.ts";
+import type { TraceContext } from "./trace_context.ts";
 
 /** Carries one call to wherever it is answered. */
 export type Invoker = (call: Call) => Promise<Reply>;
@@ -36,6 +38,17 @@ export interface Context {
   readonly trailers: Metadata;
   /** Who calls. */
   readonly peer: Peer;
+  /**
+   * How many attempts came before this one: 0 when it is the first, and so are those of all calls that led to it. More than
+   * that means that a handler, here or elsewhere, may have seen the request before.
+   */
+  readonly attempt: number;
+  /** How many calls led to this one: 0 when its caller answers no call itself, or does not say. */
+  readonly hop: number;
+  /** How much it matters, as its caller says. */
+  readonly criticality: Criticality;
+  /** Where the caller's trace stands, or `undefined`. Whoever traces the handler writes its own span here, for calls with `parent`. */
+  trace: TraceContext | undefined;
   /** How many milliseconds are left until the deadline: `Infinity` without one, 0 when it has passed. */
   remainingMs(): number;
 }
@@ -70,6 +83,14 @@ export interface CallInit {
   waitForReady?: boolean;
   /** Whether it may be tried again. Default `true`. */
   retry?: boolean;
+  /** How many attempts came before this one. Default 0. */
+  attempt?: number;
+  /** How many calls led to this one. Default 0. */
+  hop?: number;
+  /** How much it matters. Default `default`. */
+  criticality?: Criticality;
+  /** Where its trace stands. */
+  trace?: TraceContext;
   /** The handler's side of it; only on a server. */
   context?: Context;
 }
@@ -102,10 +123,16 @@ export class Call {
   readonly waitForReady: boolean;
   /** Whether it may be tried again. */
   readonly retry: boolean;
+  /** How many attempts came before this one, those of the calls that led to it included. */
+  readonly attempt: number;
+  /** How many calls led to this one. */
+  readonly hop: number;
+  /** How much it matters. */
+  readonly criticality: Criticality;
+  /** Where its trace stands, or `undefined`. */
+  readonly trace: TraceContext | undefined;
   /** The handler's side of it; only on a server. */
   readonly context: Context | undefined;
-  /** Which attempt this is; the first is 0. */
-  attempt = 0;
   /** Endpoints where an earlier attempt failed, which balancing goes round while others are left. */
   avoid: readonly string[] | undefined = undefined;
   /** Where balancing sent it. Written on the way out. */
@@ -133,6 +160,10 @@ export class Call {
     this.hashKey = init.hashKey;
     this.waitForReady = init.waitForReady === true;
     this.retry = init.retry !== false;
+    this.attempt = init.attempt ?? 0;
+    this.hop = init.hop ?? 0;
+    this.criticality = init.criticality ?? "default";
+    this.trace = init.trace;
     this.context = init.context;
     this.#service = init.service;
     this.#signal = init.signal;
@@ -179,7 +210,7 @@ export class Call {
   }
 
   /** A copy with some things changed. The copy has its own metadata. */
-  with(changes: Partial<CallInit> & { attempt?: number; avoid?: readonly string[] }): Call {
+  with(changes: Partial<CallInit> & { avoid?: readonly string[] }): Call {
     const copy = new Call({
       procedure: this.procedure,
       service: changes.procedure === undefined ? this.#service : undefined,
@@ -193,12 +224,15 @@ export class Call {
       hashKey: this.hashKey,
       waitForReady: this.waitForReady,
       retry: this.retry,
+      attempt: this.attempt,
+      hop: this.hop,
+      criticality: this.criticality,
+      trace: this.trace,
       context: this.context,
       signal: this.#signal,
       metadata: this.hasMetadata ? new Metadata(this.#metadata) : undefined,
       ...changes,
     });
-    copy.attempt = changes.attempt ?? this.attempt;
     copy.avoid = changes.avoid ?? this.avoid;
     copy.history = this.history;
     return copy;

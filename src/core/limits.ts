@@ -17,6 +17,8 @@ export interface Limits {
   maxMetadataEntries: number;
   /** The most calls that a peer may have running on one connection. */
   maxStreams: number;
+  /** How many calls may lead to one that is taken, 1 to 254: services that call each other in a circle end there. */
+  maxHops: number;
   /** The most calls that wait in a client because the server's `maxStreams` are taken. */
   maxQueuedCalls: number;
   /** How many bytes of messages a peer may send on one call before some are consumed. */
@@ -64,6 +66,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   maxMetadataBytes: 8 * 1024,
   maxMetadataEntries: 128,
   maxStreams: 256,
+  maxHops: 32,
   maxQueuedCalls: 1024,
   streamWindowBytes: 256 * 1024,
   connectionWindowBytes: 1024 * 1024,
@@ -92,6 +95,7 @@ const RANGES: { readonly [Name in keyof Limits]?: readonly [number, number] } = 
   maxMetadataEntries: [0, 2 ** 16 - 1],
   streamWindowBytes: [1024, 2 ** 31 - 1],
   connectionWindowBytes: [1024, 2 ** 31 - 1],
+  maxHops: [1, 254],
   maxQueuedCalls: [0, 2 ** 31 - 1],
 };
 

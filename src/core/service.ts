@@ -1,5 +1,6 @@
 import type { Code } from "./code.ts";
 import { checkCodec, type Codec } from "./codec.ts";
+import { checkCriticality, type Criticality } from "./criticality.ts";
 import { checkDuration } from "./options.ts";
 
 /** Which sides stream; a one-way method has no reply at all. */
@@ -13,6 +14,8 @@ export interface MethodOptions {
   codec?: Codec;
   /** How long a call may take, in milliseconds, unless a call says otherwise. Default: the client's. */
   timeoutMs?: number;
+  /** How much its calls matter to a server that can't take all, unless a call says otherwise. Default: the client's. */
+  criticality?: Criticality;
 }
 
 /** One method of a contract. `Request` and `Reply` exist for the compiler alone. */
@@ -25,6 +28,8 @@ export interface Method<Kind extends MethodKind = MethodKind, Request = unknown,
   readonly codec: Codec | undefined;
   /** How long a call may take, in milliseconds. */
   readonly timeoutMs: number | undefined;
+  /** How much its calls matter. */
+  readonly criticality: Criticality | undefined;
   /** Declares the types of both sides. Nothing is there at run time. */
   "~types"?(request: Request): Reply;
 }
@@ -176,5 +181,6 @@ function method<Kind extends MethodKind, Request, Reply>(
     idempotent: options.idempotent === true,
     codec: options.codec === undefined ? undefined : checkCodec(options.codec),
     timeoutMs: options.timeoutMs === undefined ? undefined : checkDuration("timeoutMs", options.timeoutMs),
+    criticality: options.criticality === undefined ? undefined : checkCriticality(options.criticality),
   });
 }

@@ -1,6 +1,8 @@
 /** The header of a call (PROTOCOL §4). */
+import type { Criticality } from "../core/criticality.ts";
 import { Metadata } from "../core/metadata.ts";
 import type { MethodKind } from "../core/service.ts";
+import { TraceContext } from "../core/trace_context.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { type MetadataLimits, type MetadataProblem, readMetadata, writeMetadata } from "./metadata_block.ts";
@@ -36,12 +38,15 @@ const KIND_BITS: ReadonlyMap<MethodKind, number> = new Map([
   ["oneway", OpenField.oneway],
 ]);
 
+/** The names of criticality by their number; others are `default`. */
+const CRITICALITIES: readonly Criticality[] = ["default", "sheddable", "critical"];
+
 /** How many procedures a connection gives a number in one direction. */
 export const MAX_PROCEDURES = 1024;
 /** The number of a procedure that is spelled and not remembered. */
 export const UNNUMBERED = 0xffff;
 /** The sizes of a trace context: 16 bytes of trace id, 8 of span id, 1 of flags, then the trace state. */
-export const TRACE_BYTES: { readonly min: number; readonly max: number } = { min: 25, max: 25 + 512 };
+const TRACE_BYTES = { min: 25, max: 25 + 512 };
 
 /** What a call says before its message. Absent fields cost no byte. One object serves a whole connection. */
 export class OpenHeader {
@@ -59,18 +64,18 @@ export class OpenHeader {
   codec: string | undefined;
   /** Name of the compression, unless there is none. */
   compression: string | undefined;
-  /** Which attempt this is; the first is 0. */
+  /** How many attempts came before this one, those of the calls that led to it included. */
   attempt = 0;
   /** How many calls led to this one. */
   hop = 0;
-  /** How much it matters: 0 usual, 1 sheddable, 2 critical. */
-  criticality = 0;
+  /** How much it matters. */
+  criticality: Criticality = "default";
   /** The key under which its result may be stored. */
   dedupe: Uint8Array | undefined;
   /** What consistent hashing went by. */
   routing: string | undefined;
   /** The trace context. */
-  trace: Uint8Array | undefined;
+  trace: TraceContext | undefined;
   /** What goes with the request. */
   metadata: Metadata | undefined;
   /** Why the metadata was not taken. */
@@ -84,9 +89,11 @@ export class OpenHeader {
     this.idempotent = false;
     this.timeoutMs = -1;
     this.codec = this.compression = undefined;
-    this.attempt = this.hop = this.criticality = 0;
-    this.dedupe = this.trace = undefined;
+    this.attempt = this.hop = 0;
+    this.criticality = "default";
+    this.dedupe = undefined;
     this.routing = undefined;
+    this.trace = undefined;
     this.metadata = undefined;
     this.problem = undefined;
     return this;
@@ -124,9 +131,9 @@ export function writeOpen(writer: ByteWriter, header: OpenHeader): void {
     fields |= OpenField.hop;
     writer.u8(Math.min(255, header.hop));
   }
-  if (header.criticality !== 0) {
+  if (header.criticality !== "default") {
     fields |= OpenField.criticality;
-    writer.u8(header.criticality);
+    writer.u8(CRITICALITIES.indexOf(header.criticality));
   }
   if (header.dedupe !== undefined) {
     fields |= OpenField.dedupe;
@@ -139,8 +146,7 @@ export function writeOpen(writer: ByteWriter, header: OpenHeader): void {
   }
   if (header.trace !== undefined) {
     fields |= OpenField.trace;
-    writer.u16(header.trace.length);
-    writer.raw(header.trace);
+    writeTrace(writer, header.trace);
   }
   if (header.metadata !== undefined) {
     fields |= OpenField.metadata;
@@ -174,7 +180,7 @@ export function readOpen(reader: ByteReader, header: OpenHeader, limits: Metadat
   if ((fields & OpenField.compression) !== 0) header.compression = reader.text8();
   if ((fields & OpenField.attempt) !== 0) header.attempt = reader.u8();
   if ((fields & OpenField.hop) !== 0) header.hop = reader.u8();
-  if ((fields & OpenField.criticality) !== 0) header.criticality = reader.u8();
+  if ((fields & OpenField.criticality) !== 0) header.criticality = CRITICALITIES[reader.u8()] ?? "default";
   if ((fields & OpenField.dedupe) !== 0) header.dedupe = reader.copy(reader.u8());
   if ((fields & OpenField.routing) !== 0) header.routing = reader.text16();
   if ((fields & OpenField.trace) !== 0) header.trace = readTrace(reader);
@@ -186,10 +192,23 @@ export function readOpen(reader: ByteReader, header: OpenHeader, limits: Metadat
   if ((fields & OpenField.extra) !== 0) reader.skip(reader.u16());
 }
 
-/** A trace context of a size that cannot be one is dropped; the call goes on. */
-function readTrace(reader: ByteReader): Uint8Array | undefined {
+function writeTrace(writer: ByteWriter, { words, flags, state }: TraceContext): void {
+  writer.u16(TRACE_BYTES.min + state.length); // the state is ASCII
+  for (const word of words) writer.u32(word);
+  writer.u8(flags);
+  writer.utf8(state);
+}
+
+/** A trace context that cannot be one is dropped; the call goes on. */
+function readTrace(reader: ByteReader): TraceContext | undefined {
   const length = reader.u16();
-  if (length >= TRACE_BYTES.min && length <= TRACE_BYTES.max) return reader.copy(length);
-  reader.skip(length);
-  return undefined;
+  if (length < TRACE_BYTES.min || length > TRACE_BYTES.max) {
+    reader.skip(length);
+    return undefined;
+  }
+  const words = [reader.u32(), reader.u32(), reader.u32(), reader.u32(), reader.u32(), reader.u32()];
+  const flags = reader.u8();
+  let state = "";
+  for (let left = length - TRACE_BYTES.min; left > 0; left--) state += String.fromCharCode(reader.u8());
+  return TraceContext.received(words, flags, state);
 }

@@ -1,6 +1,7 @@
 /** Tables of what each part of a frame may be, and what happens when it is not. */
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { Metadata } from "../../src/core/metadata.ts";
+import { TraceContext } from "../../src/core/trace_context.ts";
 import { DEFAULT_LIMITS } from "../../src/core/limits.ts";
 import { ByteReader } from "../../src/protocol/byte_reader.ts";
 import { ByteWriter } from "../../src/protocol/byte_writer.ts";
@@ -11,6 +12,8 @@ import { readMetadata, writeMetadata } from "../../src/protocol/metadata_block.t
 import { OpenHeader, readOpen, writeOpen } from "../../src/protocol/open.ts";
 import { clipText, readStatus, Status, writeStatus } from "../../src/protocol/status.ts";
 import { GoAwayCode, ProtocolViolation } from "../../src/protocol/violation.ts";
+
+const TRACE = TraceContext.parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=1,b=2")!;
 
 function readerOf(write: (writer: ByteWriter) => void): ByteReader {
   const writer = new ByteWriter(4);
@@ -32,10 +35,10 @@ Deno.test("OPEN keeps every field, alone and all together", () => {
     ["compression", (header) => header.compression = "gzip"],
     ["attempt", (header) => header.attempt = 3],
     ["hop", (header) => header.hop = 2],
-    ["criticality", (header) => header.criticality = 1],
+    ["criticality", (header) => header.criticality = "sheddable"],
     ["dedupe", (header) => header.dedupe = new Uint8Array([1, 2, 3])],
     ["routing", (header) => header.routing = "user-ä"],
-    ["trace", (header) => header.trace = new Uint8Array(25).fill(7)],
+    ["trace", (header) => header.trace = TRACE],
     ["metadata", (header) => header.metadata = new Metadata({ a: "b" })],
     ["kind", (header) => header.kind = "bidi"],
     ["kind", (header) => header.kind = "clientStream"],
@@ -87,6 +90,34 @@ Deno.test("H48 a trace context of an impossible size is dropped, the call goes o
     assertEquals(header.trace, undefined);
     assertEquals(reader.left, 1);
   }
+});
+
+Deno.test("H48 a trace context without a trace, or with a state that is no text, loses what cannot be", () => {
+  const read = (words: number[], state: number[]) => {
+    const header = new OpenHeader();
+    const reader = readerOf((writer) => {
+      writer.u16(1 << 9);
+      writer.u16(0);
+      writer.u16(25 + state.length);
+      for (const word of words) writer.u32(word);
+      writer.u8(1);
+      writer.raw(new Uint8Array(state));
+      writer.utf8("m");
+    });
+    readOpen(reader, header, DEFAULT_LIMITS);
+    assertEquals(reader.left, 1);
+    return header.trace;
+  };
+  assertEquals(read([0, 0, 0, 0, 1, 1], []), undefined);
+  assertEquals(read([1, 1, 1, 1, 0, 0], []), undefined);
+  assertEquals(read([0, 0, 0, 1, 0, 1], [97, 61, 0xc0])?.state, "");
+  assertEquals(read([0, 0, 0, 1, 0, 1], [97, 61, 49])?.state, "a=1");
+});
+
+Deno.test("OPEN with a criticality that nobody assigned is the usual one", () => {
+  const header = new OpenHeader();
+  readOpen(readerOf((writer) => (writer.u16(1 << 6), writer.u16(0), writer.u8(200))), header, DEFAULT_LIMITS);
+  assertEquals(header.criticality, "default");
 });
 
 Deno.test("END keeps every field", () => {
