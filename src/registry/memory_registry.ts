@@ -3,10 +3,9 @@ import { type Logger, silent } from "../core/logger.ts";
 import { checkInteger, withDefaults } from "../core/options.ts";
 import { type Clock, hexId, type Platform, runtimePlatform } from "../core/platform.ts";
 import { checkServiceName } from "../core/service.ts";
-import { BookWatch, type WatchHooks } from "./book_watch.ts";
 import { checkInstance } from "./check_instance.ts";
 import type { Instance } from "./instance.ts";
-import { type BookChange, EVERYTHING, LeaseBook } from "./lease_book.ts";
+import { type BookChange, EVERYTHING, type LeaseBook } from "./lease_book.ts";
 import type {
   Lease,
   RegisterOptions,
@@ -18,6 +17,7 @@ import type {
   WatchEvent,
   WatchOptions,
 } from "./registry.ts";
+import { WatchBoard } from "./watch_board.ts";
 
 /** How a {@link MemoryRegistry} works. */
 export interface MemoryRegistryOptions {
@@ -60,17 +60,8 @@ export class MemoryRegistry implements Registry {
   readonly #logger: Logger;
   readonly #ttlMs: number;
   readonly #sweepMs: number;
+  readonly #board: WatchBoard;
   readonly #book: LeaseBook;
-  /** Open watches by what they follow. */
-  readonly #watches = new Map<string, Set<BookWatch>>();
-  readonly #hooks: WatchHooks = {
-    opened: (watch) => this.#add(watch),
-    acknowledged: (watch) => this.#hear(watch),
-    ended: (watch) => this.#delete(watch),
-  };
-  readonly #proofs = new Set<Proof>();
-  readonly #bookmarkEvery: number;
-  #watcherCount = 0;
   #sweeper: Disposable | undefined;
   #closed = false;
 
@@ -81,13 +72,13 @@ export class MemoryRegistry implements Registry {
     this.#logger = logger;
     this.#ttlMs = checkInteger("ttlMs", ttlMs, 1, MAX_TTL_MS);
     this.#sweepMs = checkInteger("sweepMs", sweepMs, 1, 60_000);
-    this.#book = new LeaseBook({
+    this.#board = new WatchBoard({
       epoch: hexId(platform.random, 16),
       random: platform.random,
       historyLimit: checkInteger("historyLimit", historyLimit, 1, 1_000_000),
-      onChange: (change) => this.#tell(change),
-    });
-    this.#bookmarkEvery = Math.ceil(historyLimit / 2);
+      onChange: (change) => this.#report(change),
+    }, () => platform.clock.now());
+    this.#book = this.#board.book;
   }
 
   /** How many instances are listed. */
@@ -97,7 +88,7 @@ export class MemoryRegistry implements Registry {
 
   /** How many loops over a watch are open. */
   get watcherCount(): number {
-    return this.#watcherCount;
+    return this.#board.watcherCount;
   }
 
   /** Lists an instance. Rejects with `TypeError` when it is malformed, with `RangeError` when `ttlMs` is. */
@@ -134,43 +125,20 @@ export class MemoryRegistry implements Registry {
   /** Follows what is listed under a service's name, or under `"*"`: each loop over it from its own first event on. */
   watch(service: string, options: WatchOptions = {}): AsyncIterable<WatchEvent> {
     const name = checkName(service);
-    const now = () => this.#clock.now();
-    return { [Symbol.asyncIterator]: () => new BookWatch(name, this.#book, now, options, this.#hooks) };
+    return { [Symbol.asyncIterator]: () => this.#board.watch(name, options) };
   }
 
   /** Resolves when every open watch that the end of a lease concerns has acknowledged it. */
   settled(lease: Lease, options: { signal?: AbortSignal } = {}): Promise<void> {
     const { signal } = options;
-    return this.#run("wait for watchers", signal, () => {
-      if (this.#book.holds(lease)) {
-        throw new TypeError(`Cannot wait for watchers: the lease of "${lease.instanceId}" has not ended`);
-      }
-      const end = this.#book.endOf(lease);
-      if (end === undefined) return;
-      const waiting = new Set<BookWatch>();
-      for (const name of end.left) {
-        for (const watch of this.#watches.get(name) ?? []) if (!watch.hasAcknowledged(end.revision)) waiting.add(watch);
-      }
-      if (waiting.size === 0) return;
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
-      const abort = () => reject(aborted("wait for watchers", signal));
-      const proof: Proof = { revision: end.revision, waiting, resolve };
-      signal?.addEventListener("abort", abort, { once: true });
-      this.#proofs.add(proof);
-      return promise.finally(() => {
-        signal?.removeEventListener("abort", abort);
-        this.#proofs.delete(proof);
-      });
-    });
+    return this.#run("wait for watchers", signal, () => this.#board.settled(lease, signal));
   }
 
   /** Ends every watch, without an error, and everything else; later calls reject with `unavailable`. */
   close(): Promise<void> {
     this.#closed = true;
     this.#sweepNoMore();
-    for (const watches of [...this.#watches.values()]) {
-      for (const watch of [...watches]) watch.end();
-    }
+    this.#board.close();
     return Promise.resolve();
   }
 
@@ -206,50 +174,10 @@ export class MemoryRegistry implements Registry {
     this.#sweeper = undefined;
   }
 
-  #tell({ revision, instanceId, instance, names, left, cause }: BookChange): void {
+  #report({ instanceId, instance, cause }: BookChange): void {
     if (instance === undefined) this.#logger.info(`Removed instance "${instanceId}": ${cause}`);
     else this.#logger.debug(`Listed instance "${instanceId}"`, instance);
-    for (const touched of [names, left]) {
-      for (const name of touched) {
-        for (const watch of this.#watches.get(name) ?? []) watch.changed(revision);
-      }
-    }
-    if (revision % this.#bookmarkEvery !== 0) return;
-    for (const watches of this.#watches.values()) for (const watch of watches) watch.bookmark(revision);
   }
-
-  #hear(watch: BookWatch): void {
-    for (const { waiting, revision, resolve } of this.#proofs) {
-      if (waiting.has(watch) && watch.hasAcknowledged(revision)) waiting.delete(watch);
-      if (waiting.size === 0) resolve();
-    }
-  }
-
-  #add(watch: BookWatch): void {
-    this.#checkOpen(`watch "${watch.name}"`);
-    const watches = this.#watches.get(watch.name);
-    if (watches === undefined) this.#watches.set(watch.name, new Set([watch]));
-    else watches.add(watch);
-    this.#watcherCount++;
-  }
-
-  #delete(watch: BookWatch): void {
-    const watches = this.#watches.get(watch.name);
-    watches?.delete(watch);
-    if (watches?.size === 0) this.#watches.delete(watch.name);
-    this.#watcherCount--;
-    for (const { waiting, resolve } of this.#proofs) {
-      waiting.delete(watch);
-      if (waiting.size === 0) resolve();
-    }
-  }
-}
-
-/** Somebody who waits until the last of some watches has acknowledged a revision. */
-interface Proof {
-  readonly revision: number;
-  readonly waiting: Set<BookWatch>;
-  readonly resolve: () => void;
 }
 
 function aborted(what: string, signal: AbortSignal | undefined): RpcError {
