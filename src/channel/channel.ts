@@ -7,6 +7,7 @@
 import { backoffMs, REDIAL } from "../core/backoff.ts";
 import type { Call, Invoker, Reply } from "../core/call.ts";
 import { asRpcError, RpcError } from "../core/error.ts";
+import type { LoadReport } from "../core/load.ts";
 import { waitFor } from "../core/wait.ts";
 import { Connection } from "../connection/connection.ts";
 import { greetAsClient } from "../connection/handshake.ts";
@@ -50,6 +51,12 @@ export class Channel {
   /** How many calls it has running. */
   get inFlight(): number {
     return this.#connection === undefined ? 0 : this.#connection.inFlight;
+  }
+
+  /** What the server last said about its load; `undefined` when it did not within `maxAgeMs` before `now`. */
+  freshLoad(now: number, maxAgeMs: number): LoadReport | undefined {
+    const connection = this.#connection;
+    return connection === undefined || now - connection.loadAt > maxAgeMs ? undefined : connection.load;
   }
 
   /** The connection that new calls take, if there is one. */

@@ -10,6 +10,7 @@
 import type { Call, Invoker, Peer, Reply } from "../core/call.ts";
 import type { Code } from "../core/code.ts";
 import { RpcError, textOf } from "../core/error.ts";
+import type { LoadReport } from "../core/load.ts";
 import { ByteReader } from "../protocol/byte_reader.ts";
 import type { ByteWriter } from "../protocol/byte_writer.ts";
 import {
@@ -72,6 +73,10 @@ export class Connection implements CallHost, AnswerHost, Watched {
   readonly sender: Sender;
   /** When the last bytes came, on the platform's clock. */
   heardAt: number;
+  /** What the other side last said about its load, or `undefined`. */
+  load: LoadReport | undefined = undefined;
+  /** When it said so, on the platform's clock. */
+  loadAt = -Infinity;
   /** Resolves, and never rejects, when it is over. */
   readonly closed: Promise<void>;
   readonly #socket: ByteConnection;
@@ -490,6 +495,10 @@ export class Connection implements CallHost, AnswerHost, Watched {
       return;
     }
     readStatus(payload, this.#status, this.settings.limits);
+    if (this.#status.load !== undefined) {
+      this.load = this.#status.load;
+      this.loadAt = this.heardAt;
+    }
     if (stream instanceof OutgoingCall) stream.onEnd(this.#status, payload.bytes, payload.at, payload.end);
     else if (payload.left > 0) {
       this.intake.discard(payload.left);

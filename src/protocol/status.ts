@@ -1,6 +1,7 @@
 /** How a call ended, as END says it (PROTOCOL §5). */
 import { type Code, codeName, codeNumber } from "../core/code.ts";
 import type { Executed } from "../core/error.ts";
+import type { LoadReport } from "../core/load.ts";
 import { Metadata } from "../core/metadata.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
@@ -22,16 +23,6 @@ export const StatusField = {
 export const MAX_ERROR_TEXT_BYTES = 1024;
 
 const EXECUTED: readonly Executed[] = ["no", "maybe", "yes"];
-
-/** What a server says about its load with a reply. */
-export interface LoadReport {
-  /** How many calls it has running. */
-  readonly inFlight: number;
-  /** How many it lets run. */
-  readonly limit: number;
-  /** How late its event loop is, in milliseconds. */
-  readonly lagMs: number;
-}
 
 /** How a call ended. One object serves a whole connection. */
 export class Status {

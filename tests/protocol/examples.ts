@@ -38,6 +38,12 @@ export function exampleStatus(failed: boolean): Status {
   return status;
 }
 
+export function exampleLoad(): Status {
+  const status = exampleStatus(false);
+  status.load = { inFlight: 12, limit: 20, lagMs: 3 };
+  return status;
+}
+
 export const exampleHead = (): Metadata =>
   new Metadata([["x-rows", "12"], ["x-key-bin", new Uint8Array([0xab, 0xab])]]);
 
@@ -72,6 +78,7 @@ export const examples: ReadonlyMap<string, Uint8Array> = new Map<string, Uint8Ar
   ],
   ["open of the next call", frame(Kind.open, 0, 3, (w) => (writeOpen(w, exampleOpen(undefined)), w.utf8(request)))],
   ["end of a unary call", frame(Kind.end, 0, 1, (w) => (writeStatus(w, exampleStatus(false)), w.utf8('{"words":2}')))],
+  ["end with a load report", frame(Kind.end, 0, 5, (w) => (writeStatus(w, exampleLoad()), w.utf8('{"words":2}')))],
   ["end with a failure", frame(Kind.end, 0, 3, (w) => writeStatus(w, exampleStatus(true)))],
   ["data with a piece of a message", frame(Kind.data, Flag.more, 5, (w) => w.utf8("abc"))],
   ["metadata before the first message", frame(Kind.data, Flag.head, 5, (w) => writeMetadata(w, exampleHead()))],
