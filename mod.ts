@@ -27,7 +27,7 @@
 // Describe: contracts, and how messages travel.
 export { bidi, clientStream, oneway, serverStream, service, unary } from "./src/core/service.ts";
 export { fail, failure, failureOf } from "./src/core/failure.ts";
-export type { Method, MethodOptions, Methods, ReplyOf, RequestOf, Service } from "./src/core/service.ts";
+export type { Method, ReplyOf, RequestOf, Service } from "./src/core/service.ts";
 export type { Codec } from "./src/core/codec.ts";
 export { json } from "./src/codec/json.ts";
 export { bytes } from "./src/codec/bytes.ts";
@@ -46,7 +46,6 @@ export type { ServiceClient } from "./src/client/typed.ts";
 export { Metadata } from "./src/core/metadata.ts";
 export { RpcError } from "./src/core/error.ts";
 export type { Code } from "./src/core/code.ts";
-export type { Executed, RpcErrorOptions } from "./src/core/error.ts";
 
 // Find: where services are listed.
 export { Center } from "./src/center/center.ts";
@@ -69,6 +68,8 @@ export type { RetryOptions } from "./src/interceptor/retry.ts";
 export type { Limits } from "./src/core/limits.ts";
 
 // Observe.
+export { log } from "./src/interceptor/log.ts";
+export { trace } from "./src/interceptor/trace.ts";
 export type { Logger } from "./src/core/logger.ts";
 
 // Extend: the types that a part of your own needs are in "@erpc/erpc/extend".

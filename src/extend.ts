@@ -36,13 +36,15 @@ export type { ConsistentHashOptions } from "./balancer/consistent_hash.ts";
 
 // An interceptor.
 export type { Call, CallInit, Interceptor, Invoker, Reply, ReplyInit } from "./core/call.ts";
-export type { Failure, Failures, MethodKind } from "./core/service.ts";
+export type { Failure, Failures, MethodKind, MethodOptions, Methods } from "./core/service.ts";
 export type { FailureOf } from "./core/failure.ts";
 export type { Attempt, Explanation } from "./core/explanation.ts";
 export type { MetadataInit, MetadataValue } from "./core/metadata.ts";
 export type { Criticality } from "./core/criticality.ts";
 export { TraceContext } from "./core/trace_context.ts";
 
+export type { Executed, RpcErrorOptions } from "./core/error.ts";
+export type { CallLine, LogOptions } from "./interceptor/log.ts";
 export type { RetrySurroundings } from "./interceptor/retry.ts";
 
 // What servers and clients take and give.

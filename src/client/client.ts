@@ -252,7 +252,7 @@ export class Client implements AsyncDisposable {
   #explain(error: unknown, call: Call): unknown {
     if (!(error instanceof RpcError)) return error;
     const now = this.#platform.clock.now();
-    if (call.history === undefined) call.note(error, now);
+    if (call.history === undefined || call.history.length === 0) call.note(error, now);
     error.explain = {
       procedure: call.procedure,
       resolved: this.#cluster.resolved(call.service),

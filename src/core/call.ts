@@ -129,8 +129,8 @@ export class Call {
   readonly hop: number;
   /** How much it matters. */
   readonly criticality: Criticality;
-  /** Where its trace stands, or `undefined`. */
-  readonly trace: TraceContext | undefined;
+  /** Where its trace stands, or `undefined`. Whoever traces the call writes its own span here. */
+  trace: TraceContext | undefined;
   /** The handler's side of it; only on a server. */
   readonly context: Context | undefined;
   /** Endpoints where an earlier attempt failed, which balancing goes round while others are left. */
@@ -234,7 +234,8 @@ export class Call {
       ...changes,
     });
     copy.avoid = changes.avoid ?? this.avoid;
-    copy.history = this.history;
+    copy.history = this.history ??= [];
+    copy.requestsTaken = this.requestsTaken;
     return copy;
   }
 }
