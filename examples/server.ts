@@ -18,7 +18,7 @@ server.handle("demo.hello", ({ name }) => `Hello, ${name}!`);
 await server.listen();
 
 console.log(`The server listens on ${server.endpoint}`);
-if (server.registration !== "registered") {
+if (server.registration.state !== "registered") {
   console.warn(`There is no center at ${center} yet: start examples/center.ts, and the server registers by itself`);
 }
 

@@ -28,7 +28,9 @@ export type {
   WatchOptions,
 } from "./registry/registry.ts";
 export type { MemoryRegistryOptions } from "./registry/memory_registry.ts";
-export type { RegistrationState } from "./registry/registrar.ts";
+export type { RegistrarStatus, RegistrationState } from "./registry/registrar.ts";
+export type { RegistrationStatus } from "./server/registration.ts";
+export type { SourceStatus } from "./cluster/resolver.ts";
 
 // A balancer.
 export type { Balancer, Candidate, Picker, PickRequest } from "./balancer/balancer.ts";

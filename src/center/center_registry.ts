@@ -1,5 +1,4 @@
-import { Call, type Invoker, type Reply } from "../core/call.ts";
-import { RpcError } from "../core/error.ts";
+import { Call, type Reply } from "../core/call.ts";
 import { checkServiceName, type MethodKind } from "../core/service.ts";
 import { Channel } from "../channel/channel.ts";
 import type { Settings } from "../connection/settings.ts";
@@ -19,23 +18,27 @@ import type {
   WatchOptions,
 } from "../registry/registry.ts";
 import { CenterWatch } from "./center_watch.ts";
-import { CenterContract } from "./contract.ts";
+import { CENTER_ENDPOINT, CenterContract } from "./contract.ts";
 
 /** How long a center may take to answer. */
 const TIMEOUT_MS = 5_000;
 
-/** A registry that asks a center. With several addresses it takes the first that answers, and stays with it. */
+/**
+ * A registry that asks one center. Several centers are several registries: a server registers with each of them, and a client
+ * puts together what they say.
+ */
 export class CenterRegistry implements Registry {
-  readonly #channels: readonly Channel[];
+  /** The center's address, by which it goes in logs and figures. */
+  readonly name: string;
+  readonly #channel: Channel;
   readonly #settings: Settings;
-  #current = 0;
 
-  /** @throws {TypeError} when an address can't be parsed */
-  constructor(endpoints: readonly string[], settings: Settings, transport: Transport) {
-    if (endpoints.length === 0) throw new TypeError("Cannot use a center: no address was given");
-    for (const endpoint of endpoints) parseEndpoint(endpoint);
+  /** Makes one that has dialled nothing yet. @throws {TypeError} when the address can't be parsed */
+  constructor(endpoint: string, settings: Settings, transport: Transport) {
+    parseEndpoint(endpoint);
+    this.name = endpoint;
     this.#settings = settings;
-    this.#channels = endpoints.map((endpoint) => new Channel(endpoint, settings, transport));
+    this.#channel = new Channel(endpoint, settings, transport);
   }
 
   async register(instance: Instance, options: RegisterOptions = {}): Promise<Lease> {
@@ -76,7 +79,7 @@ export class CenterRegistry implements Registry {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#channels.map((channel) => channel.close()));
+    await this.#channel.close();
   }
 
   async #call<T>(method: string, message: unknown, signal?: AbortSignal): Promise<T> {
@@ -85,8 +88,7 @@ export class CenterRegistry implements Registry {
     return reply.message as T;
   }
 
-  /** Goes round the addresses until one answers. */
-  async #invoke(
+  #invoke(
     method: string,
     kind: MethodKind,
     sent: { message?: unknown; messages?: AsyncIterable<unknown> },
@@ -94,20 +96,25 @@ export class CenterRegistry implements Registry {
     deadline: number,
   ): Promise<Reply> {
     const procedure = `${CenterContract.name}/${method}`;
-    const call = new Call({ procedure, kind, ...sent, signal, deadline, idempotent: kind === "unary" });
-    let failure: unknown;
-    for (let tried = 0; tried < this.#channels.length; tried++) {
-      const invoke: Invoker = this.#channels[this.#current].invoke;
-      try {
-        return await invoke(call);
-      } catch (error) {
-        failure = error;
-        if (!(error instanceof RpcError) || error.code !== "unavailable") throw error;
-        this.#current = (this.#current + 1) % this.#channels.length;
-      }
-    }
-    throw failure;
+    return this.#channel.invoke(
+      new Call({ procedure, kind, ...sent, signal, deadline, idempotent: kind === "unary" }),
+    );
   }
+}
+
+/**
+ * One registry for each center.
+ * @param center the address of a center, or several of them; default {@link CENTER_ENDPOINT}
+ * @throws {TypeError} when there is none, or one can't be parsed
+ */
+export function centerRegistries(
+  center: string | readonly string[] = CENTER_ENDPOINT,
+  settings: Settings,
+  transport: Transport,
+): CenterRegistry[] {
+  const endpoints = typeof center === "string" ? [center] : [...new Set(center)];
+  if (endpoints.length === 0) throw new TypeError("Cannot use a center: the list of addresses is empty");
+  return endpoints.map((endpoint) => new CenterRegistry(endpoint, settings, transport));
 }
 
 /** What can be looked up: a service's name, or everything. */

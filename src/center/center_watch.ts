@@ -68,17 +68,13 @@ export class CenterWatch implements AsyncIterableIterator<WatchEvent> {
   }
 }
 
-/**
- * What goes to the center, one after another. At most one waits: an acknowledgement follows an event, which follows the last.
- * Who iterates anew, because another center is tried, gets the first again.
- */
+/** What goes to the center, one after another. At most one waits: an acknowledgement follows an event, which follows the last. */
 class Requests implements AsyncIterableIterator<WatchRequest> {
-  readonly #first: WatchRequest;
   #waiting: WatchRequest | undefined;
   #wake: ((result: IteratorResult<WatchRequest>) => void) | undefined;
 
   constructor(first: WatchRequest) {
-    this.#first = first;
+    this.#waiting = first;
   }
 
   push(request: WatchRequest): void {
@@ -99,8 +95,6 @@ class Requests implements AsyncIterableIterator<WatchRequest> {
   }
 
   [Symbol.asyncIterator](): this {
-    this.#waiting = this.#first;
-    this.#wake = undefined;
     return this;
   }
 }

@@ -12,10 +12,10 @@ import { Timers } from "../core/timers.ts";
 import { bytes } from "../codec/bytes.ts";
 import { json } from "../codec/json.ts";
 import { roundRobin } from "../balancer/round_robin.ts";
-import { CENTER_ENDPOINT } from "../center/contract.ts";
-import { CenterRegistry } from "../center/center_registry.ts";
+import { centerRegistries } from "../center/center_registry.ts";
 import { Cluster } from "../cluster/cluster.ts";
-import { fixedSource, type Source } from "../cluster/fixed.ts";
+import type { SourceStatus } from "../cluster/resolver.ts";
+import { fixedSource, type Source, sourceOf } from "../cluster/source.ts";
 import { Counters } from "../connection/counters.ts";
 import type { Settings } from "../connection/settings.ts";
 import { retry } from "../interceptor/retry.ts";
@@ -33,15 +33,22 @@ export interface ClientStats {
   /** The services that were called. */
   readonly services: readonly {
     readonly name: string;
-    /** Whether the registry can be heard. */
+    /** Whether any registry can be heard. */
     readonly watching: boolean;
-    /** How long ago the registry last said anything about it, in milliseconds. */
+    /** How old what is known may be, in milliseconds: 0 while `watching`, `Infinity` when no registry was ever heard. */
     readonly staleMs: number;
+    /** How well each registry can be heard. */
+    readonly sources: readonly SourceStatus[];
     readonly instances: readonly {
       readonly id: string;
       readonly endpoint: string;
+      /** What the channel to it is doing: `idle`, `connecting`, `ready`, `failing` or `closed`. */
       readonly state: string;
       readonly inFlight: number;
+      /** Whether its registry doubts that it lives. */
+      readonly suspect: boolean;
+      /** Whether it is a last resort: one registry has missed it, and only one that can't be heard has not. */
+      readonly doubtful: boolean;
     }[];
   }[];
 }
@@ -62,8 +69,7 @@ export class Client implements AsyncDisposable {
   readonly #settings: Settings;
   readonly #platform: Platform;
   readonly #cluster: Cluster;
-  readonly #source: Source;
-  readonly #ownsSource: boolean;
+  readonly #sources: readonly Source[];
   readonly #invoke: Invoker;
   readonly #timeoutMs: number;
   readonly #criticality: Criticality;
@@ -100,15 +106,13 @@ export class Client implements AsyncDisposable {
       counters: new Counters(),
       respond: undefined,
     };
-    this.#ownsSource = options.registry === undefined;
-    if (options.registry !== undefined) this.#source = options.registry;
-    else if (options.endpoints !== undefined) this.#source = fixedSource(options.endpoints);
+    if (options.registry !== undefined) this.#sources = [sourceOf(options.registry)];
+    else if (options.endpoints !== undefined) this.#sources = [fixedSource(options.endpoints)];
     else {
-      const centers = typeof options.center === "string" ? [options.center] : options.center ?? [CENTER_ENDPOINT];
       // A center speaks JSON, whatever the services speak.
-      this.#source = new CenterRegistry(centers, { ...this.#settings, codec: json() }, transport);
+      this.#sources = centerRegistries(options.center, { ...this.#settings, codec: json() }, transport);
     }
-    this.#cluster = new Cluster(this.#source, options.balancer ?? roundRobin(), this.#settings, transport);
+    this.#cluster = new Cluster(this.#sources, options.balancer ?? roundRobin(), this.#settings, transport);
     const interceptors = [...options.interceptors ?? []];
     if (options.retry !== false) {
       const { counters } = this.#settings;
@@ -150,18 +154,20 @@ export class Client implements AsyncDisposable {
 
   /** What it has done and knows. */
   stats(): ClientStats {
-    const now = this.#platform.clock.now();
     return {
       counters: { ...this.#settings.counters },
       services: this.#cluster.views.map((view) => ({
         name: view.service,
-        watching: view.watching,
-        staleMs: now - view.heardAt,
-        instances: view.members.map(({ instance, endpoint, channel, inFlight }) => ({
+        watching: view.resolver.watching,
+        staleMs: view.resolver.staleMs,
+        sources: view.resolver.sources,
+        instances: view.members.map(({ instance, endpoint, channel, inFlight, suspect, doubtful }) => ({
           id: instance.id,
           endpoint,
           state: channel.state,
           inFlight,
+          suspect,
+          doubtful,
         })),
       })),
     };
@@ -172,7 +178,7 @@ export class Client implements AsyncDisposable {
     this.#closed = true;
     this.#closing.abort();
     await this.#cluster.close();
-    if (this.#ownsSource) await this.#source.close();
+    await Promise.all(this.#sources.map((source) => source.close()));
     this.#settings.timers[Symbol.dispose]();
   }
 

@@ -8,16 +8,16 @@ import type { Balancer } from "../balancer/balancer.ts";
 import { Channel } from "../channel/channel.ts";
 import type { Settings } from "../connection/settings.ts";
 import type { Transport } from "../transport/transport.ts";
-import type { Source } from "./fixed.ts";
 import type { Member } from "./member.ts";
 import { ServiceView, type ViewHost } from "./service_view.ts";
+import type { Source } from "./source.ts";
 
 /** Many instances as one invoker. */
 export class Cluster implements ViewHost {
   readonly platform: Platform;
   readonly logger: Logger;
   readonly balancer: Balancer;
-  readonly source: Source;
+  readonly sources: readonly Source[];
   readonly #settings: Settings;
   readonly #transport: Transport;
   readonly #views = new Map<string, ServiceView>();
@@ -25,8 +25,8 @@ export class Cluster implements ViewHost {
   readonly #leaving = new Set<Channel>();
   #closed = false;
 
-  constructor(source: Source, balancer: Balancer, settings: Settings, transport: Transport) {
-    this.source = source;
+  constructor(sources: readonly Source[], balancer: Balancer, settings: Settings, transport: Transport) {
+    this.sources = sources;
     this.balancer = balancer;
     this.platform = settings.platform;
     this.logger = settings.logger;

@@ -30,7 +30,7 @@ export class Selection {
     this.#picker = undefined;
   }
 
-  /** Something about its members has changed: who fails to connect is left out while others do not. */
+  /** Something about its members has changed: who fails to connect is left out while others do not, and so are last resorts. */
   refresh(): void {
     this.#picker = undefined;
   }
@@ -57,7 +57,7 @@ export class Selection {
   }
 
   #build(): Picker {
-    const well = this.#members.filter((member) => member.channel.state !== "failing");
+    const well = this.#members.filter(({ doubtful, channel }) => !doubtful && channel.state !== "failing");
     return this.#balancer.build(well.length > 0 ? well : this.#members, this.#random);
   }
 }

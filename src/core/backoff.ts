@@ -1,3 +1,4 @@
+import { RpcError } from "./error.ts";
 import { fraction, type Random } from "./platform.ts";
 
 /** How long to wait between attempts: the first time `firstMs`, each time `factor` times longer up to `maxMs`. */
@@ -21,4 +22,10 @@ export function backoffMs(backoff: Backoff, attempt: number, random: Random): nu
   const full = Math.min(backoff.maxMs, backoff.firstMs * Math.min(backoff.factor ** attempt, Number.MAX_SAFE_INTEGER));
   if (backoff.jitter >= 1) return full * fraction(random);
   return full * (1 + backoff.jitter * (2 * fraction(random) - 1));
+}
+
+/** The wait after attempt number `attempt` failed: as long as the error asks for, or else what the back-off says. */
+export function waitAfterMs(error: unknown, backoff: Backoff, attempt: number, random: Random): number {
+  const asked = error instanceof RpcError ? error.retryAfterMs : undefined;
+  return asked !== undefined && asked > 0 ? asked : backoffMs(backoff, attempt, random);
 }

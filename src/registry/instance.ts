@@ -17,3 +17,17 @@ export interface Instance {
   /** Whatever else its owner wants known. */
   readonly metadata: Readonly<Record<string, string>>;
 }
+
+/** Whether two say the same. */
+export function sameInstance(a: Instance, b: Instance): boolean {
+  if (a === b) return true;
+  const metadata = Object.entries(a.metadata);
+  return a.id === b.id && a.incarnation === b.incarnation && a.zone === b.zone && a.weight === b.weight &&
+    a.version === b.version && sameTexts(a.endpoints, b.endpoints) && sameTexts(a.services, b.services) &&
+    metadata.length === Object.keys(b.metadata).length &&
+    metadata.every(([key, value]) => Object.hasOwn(b.metadata, key) && b.metadata[key] === value);
+}
+
+function sameTexts(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, i) => text === b[i]);
+}

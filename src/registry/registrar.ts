@@ -1,145 +1,265 @@
 /**
- * Keeps one instance registered, whatever happens to the registry: registers, renews, and registers again when its lease is
- * not known any more. It never gives up; only `stop` ends it.
+ * Keeps one instance registered with one registry, whatever happens to that: registers, renews, and registers again when its
+ * lease is not known any more. It never gives up; only `stop` ends it.
  */
-import { type Backoff, backoffMs } from "../core/backoff.ts";
+import { type Backoff, waitAfterMs } from "../core/backoff.ts";
+import { RpcError, textOf } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
 import { fraction, type Platform } from "../core/platform.ts";
 import type { Instance } from "./instance.ts";
 import type { Lease, Registry, RemovalCause } from "./registry.ts";
 
-/** Where a registrar stands. `fenced` is final: a newer process has taken the id. */
-export type RegistrationState = "registering" | "registered" | "fenced" | "stopped";
+/**
+ * Where a registration stands.
+ *
+ * - `registering`: it is not listed, or may not be any more, because the registry can't be reached
+ * - `registered`: it is listed
+ * - `refused`: the registry, or this side before it asked, found something wrong
+ * - `fenced`: a newer process has taken the id
+ * - `stopped`: it was ended
+ *
+ * In all of them but the last it is tried again.
+ */
+export type RegistrationState = "registering" | "registered" | "refused" | "fenced" | "stopped";
+
+/** How the registration with one registry goes. */
+export interface RegistrarStatus {
+  /** The address of a center; `registry` for a registry of one's own. */
+  readonly name: string;
+  /** Where it stands. */
+  readonly state: RegistrationState;
+  /** The addresses that were last registered; none before the first time. */
+  readonly endpoints: readonly string[];
+  /** Why the last attempt failed, or `undefined` when it did not. */
+  readonly error: string | undefined;
+  /** How many attempts have failed since the last one that did not. */
+  readonly failures: number;
+  /** In how many milliseconds it registers or renews the next time; 0 while it does, `undefined` when it was ended. */
+  readonly nextAttemptMs: number | undefined;
+}
 
 /** How an instance is kept registered. */
 export interface RegistrarOptions {
+  /** What the registry is called. */
+  readonly name: string;
   /** How long the lease lasts without renewal. */
   readonly ttlMs: number;
   /** How often it is renewed, give or take a tenth. */
   readonly beatMs: number;
+  /** How many calls the instance is running. Default: nobody is told. */
+  readonly load?: () => number;
 }
 
-const RETRY: Backoff = { firstMs: 200, factor: 1.6, maxMs: 5_000, jitter: 0.5 };
+/** For a registry that can't be reached. */
+const UNREACHED: Backoff = { firstMs: 200, factor: 1.6, maxMs: 5_000, jitter: 0.5 };
+/** For one that answers, and says no: it has to be told something else, or to change its mind. */
+const REFUSED: Backoff = { firstMs: 1_000, factor: 2, maxMs: 30_000, jitter: 0.5 };
 
-/** Keeps one instance registered. Whoever makes one stops it. */
+/** Keeps one instance registered with one registry. Whoever makes one stops it. */
 export class Registrar {
   readonly #registry: Registry;
-  readonly #instance: () => Instance | Promise<Instance>;
+  readonly #describe: () => Instance | Promise<Instance>;
   readonly #platform: Platform;
   readonly #logger: Logger;
   readonly #options: RegistrarOptions;
   readonly #stop = new AbortController();
   readonly #loop: Promise<void>;
+  readonly #attempted = Promise.withResolvers<void>();
+  readonly #registered = Promise.withResolvers<void>();
   #state: RegistrationState = "registering";
   #lease: Lease | undefined;
-  #firstDone!: () => void;
-  #changed = false;
+  #renewedAt = -Infinity;
+  #endpoints: readonly string[] = [];
+  #error: string | undefined;
+  #failures = 0;
+  #nextAt = -Infinity;
+  /** Whether what is registered is not what should be. */
+  #outdated = true;
+  /** Whether not to wait for the next beat. */
+  #hurry = false;
   #wake: (() => void) | undefined;
 
-  /** Resolves once it was tried for the first time, with or without success. */
-  readonly attempted: Promise<void>;
-
-  /** @param instance what to register, asked for anew each time */
+  /**
+   * Begins to register.
+   * @param describe gives what to register, and is asked anew each time; what it throws is why it can't be registered
+   */
   constructor(
     registry: Registry,
-    instance: () => Instance | Promise<Instance>,
+    describe: () => Instance | Promise<Instance>,
     platform: Platform,
     logger: Logger,
     options: RegistrarOptions,
   ) {
     this.#registry = registry;
-    this.#instance = instance;
+    this.#describe = describe;
     this.#platform = platform;
     this.#logger = logger;
     this.#options = options;
-    this.attempted = new Promise((resolve) => this.#firstDone = resolve);
     this.#loop = this.#run();
   }
 
-  /** Where it stands. */
-  get state(): RegistrationState {
-    return this.#state;
+  /** Resolves once it was tried for the first time, with or without success. */
+  get attempted(): Promise<void> {
+    return this.#attempted.promise;
   }
 
-  /** The lease that it holds, if it holds one. */
-  get lease(): Lease | undefined {
-    return this.#lease;
+  /** Resolves once it was registered for the first time; never when it never is. */
+  get registered(): Promise<void> {
+    return this.#registered.promise;
+  }
+
+  /** How it goes. */
+  get status(): RegistrarStatus {
+    const now = this.#platform.clock.now();
+    // A lease that was not renewed in its time may have ended.
+    const doubtful = this.#state === "registered" && now - this.#renewedAt > this.#options.ttlMs;
+    return {
+      name: this.#options.name,
+      state: doubtful ? "registering" : this.#state,
+      endpoints: this.#endpoints,
+      error: this.#error,
+      failures: this.#failures,
+      nextAttemptMs: this.#state === "stopped" ? undefined : Math.max(0, this.#nextAt - now),
+    };
   }
 
   /** What is registered has changed: registers it again. */
   update(): void {
-    this.#changed = true;
+    this.#outdated = true;
+    this.#hurry = true;
     this.#wake?.();
   }
 
-  /** Ends it, and the listing with it. */
-  async stop(cause: RemovalCause = "deregistered"): Promise<void> {
+  /** Ends it, and the listing with it. Gives the lease that it ended, if the registry took note. Never rejects. */
+  async stop(cause: RemovalCause = "deregistered"): Promise<Lease | undefined> {
     this.#stop.abort();
     this.#wake?.();
     await this.#loop;
     const lease = this.#lease;
     this.#lease = undefined;
-    if (this.#state !== "fenced") this.#state = "stopped";
-    this.#firstDone();
-    if (lease === undefined) return;
+    this.#state = "stopped";
+    this.#attempted.resolve();
+    if (lease === undefined) return undefined;
     try {
       await this.#registry.deregister(lease, cause);
+      return lease;
     } catch (error) {
-      this.#logger.warn("Cannot deregister; the lease will expire by itself", error);
+      this.#logger.warn(`Cannot deregister at ${this.#options.name}; the lease will expire by itself`, error);
+      return undefined;
     }
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
-    for (let failures = 0; !signal.aborted;) {
+    while (!signal.aborted) {
+      let waitMs: number;
       try {
-        if (this.#lease === undefined || this.#changed) await this.#register();
-        else if (!await this.#renew(this.#lease)) continue;
-        failures = 0;
-        await this.#pause(this.#options.beatMs * (0.9 + 0.2 * fraction(this.#platform.random)));
+        waitMs = await this.#beat();
+        this.#failures = 0;
       } catch (error) {
         if (signal.aborted) return;
-        this.#firstDone();
-        const waitMs = backoffMs(RETRY, failures++, this.#platform.random);
-        this.#logger.warn(`Cannot stay registered, next attempt in ${Math.round(waitMs)} ms`, error);
-        await this.#pause(waitMs);
+        waitMs = this.#failed(error);
       }
-      if (this.#state === "fenced") return;
+      this.#attempted.resolve();
+      await this.#pause(waitMs);
+    }
+  }
+
+  /** Does what is due, and says how long there is nothing to do after it. */
+  async #beat(): Promise<number> {
+    const { beatMs, ttlMs } = this.#options;
+    const { random } = this.#platform;
+    if (this.#lease === undefined || this.#outdated) {
+      await this.#register();
+      // Many that registered together, after a deployment or an outage, don't go on in step.
+      return beatMs * fraction(random);
+    }
+    const load = this.#options.load?.();
+    const result = await this.#registry.renew(this.#lease, { load, signal: this.#stop.signal });
+    switch (result) {
+      case "renewed":
+        this.#listed();
+        return beatMs * (0.9 + 0.2 * fraction(random));
+      case "unknown":
+        this.#logger.warn(
+          `${this.#options.name} does not know the lease of "${this.#lease.instanceId}": registering again`,
+        );
+        this.#lease = undefined;
+        this.#state = "registering";
+        return 0;
+      case "fenced":
+        this.#error = `A newer process has registered as "${this.#lease.instanceId}"`;
+        this.#logger.error(`${this.#error} at ${this.#options.name}`);
+        this.#lease = undefined;
+        this.#state = "fenced";
+        return ttlMs;
     }
   }
 
   async #register(): Promise<void> {
-    if (this.#lease === undefined) this.#state = "registering";
-    this.#changed = false;
-    const instance = await this.#instance();
-    this.#lease = await this.#registry.register(instance, { ttlMs: this.#options.ttlMs, signal: this.#stop.signal });
-    this.#state = "registered";
+    const { ttlMs, name } = this.#options;
+    this.#outdated = false;
+    let instance: Instance;
+    try {
+      instance = await this.#describe();
+      this.#lease = await this.#registry.register(instance, { ttlMs, signal: this.#stop.signal });
+    } catch (error) {
+      this.#outdated = true;
+      throw error;
+    }
+    this.#listed();
+    this.#endpoints = instance.endpoints;
     this.#logger.info(
-      `Registered ${instance.id} at ${instance.endpoints.join(", ")} with ${instance.services.join(", ")}`,
+      `Registered ${instance.id} at ${name}: ${instance.endpoints.join(", ")} with ${instance.services.join(", ")}`,
     );
-    this.#firstDone();
+    this.#registered.resolve();
   }
 
-  /** Renews; false when that was to no avail. */
-  async #renew(lease: Lease): Promise<boolean> {
-    const result = await this.#registry.renew(lease, { signal: this.#stop.signal });
-    if (result === "renewed") return true;
-    this.#lease = undefined;
-    if (result === "fenced") {
-      this.#state = "fenced";
-      this.#logger.error(`A newer process has registered as "${lease.instanceId}": this one stays away`);
-      return true;
+  #listed(): void {
+    this.#renewedAt = this.#platform.clock.now();
+    this.#state = "registered";
+    this.#error = undefined;
+  }
+
+  /** Takes note of a failure, and says how long to wait after it. */
+  #failed(error: unknown): number {
+    const { random } = this.#platform;
+    const { name, ttlMs } = this.#options;
+    const unreached = isUnreached(error);
+    const news = this.#failures === 0 || this.#error !== textOf(error);
+    this.#error = textOf(error);
+    if (this.#state === "fenced") {
+      // As long as the newer process is listed, that is why.
+      this.#failures++;
+      return ttlMs * (0.5 + fraction(random));
     }
-    this.#logger.warn(`The registry does not know the lease of "${lease.instanceId}" any more: registering again`);
-    return false;
+    if (!unreached) this.#state = "refused";
+    else if (this.#lease === undefined) this.#state = "registering";
+    const waitMs = waitAfterMs(error, unreached ? UNREACHED : REFUSED, this.#failures, random);
+    this.#failures++;
+    const text = `Cannot stay registered at ${name}, next attempt in ${Math.round(waitMs)} ms`;
+    if (news) this.#logger.warn(text, error);
+    else this.#logger.debug(text, error);
+    return waitMs;
   }
 
   async #pause(ms: number): Promise<void> {
-    if (this.#stop.signal.aborted || this.#changed || this.#state === "fenced") return;
+    const hurry = this.#hurry;
+    this.#hurry = false;
+    if (this.#stop.signal.aborted || hurry || ms <= 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    using _timer = this.#platform.clock.timer(ms, resolve);
+    const { clock } = this.#platform;
+    this.#nextAt = clock.now() + ms;
+    using _timer = clock.timer(ms, resolve);
     this.#wake = resolve;
     await promise;
     this.#wake = undefined;
+    this.#hurry = false;
   }
+}
+
+/** Whether it was not the registry that said no. */
+function isUnreached(error: unknown): boolean {
+  return error instanceof RpcError &&
+    (error.code === "unavailable" || error.code === "deadline_exceeded" || error.code === "cancelled");
 }

@@ -1,15 +1,15 @@
 import { checkDuration, checkInteger, checkNumber } from "../core/options.ts";
 import type { Methods, Service } from "../core/service.ts";
-import { CenterRegistry } from "../center/center_registry.ts";
+import { centerRegistries } from "../center/center_registry.ts";
 import type { Counters } from "../connection/counters.ts";
 import type { Implementation, PlainHandler } from "../host/handler.ts";
 import { type DrainReport, Host, type HostOptions } from "../host/host.ts";
 import { isOwnService } from "../host/introspection.ts";
 import type { Instance } from "../registry/instance.ts";
-import { Registrar, type RegistrationState } from "../registry/registrar.ts";
 import type { Registry } from "../registry/registry.ts";
 import { formatEndpoint, isWildcardHost, parseEndpoint } from "../transport/endpoint.ts";
 import { firstOutsideHost } from "../transport/interfaces.ts";
+import { type NamedRegistry, Registration, type RegistrationStatus } from "./registration.ts";
 
 /** How a server is made. Without `center` and `registry` it is called directly, by its endpoint. */
 export interface ServerOptions extends HostOptions {
@@ -60,9 +60,9 @@ export class Server implements AsyncDisposable {
   readonly #options: ServerOptions;
   readonly #ttlMs: number;
   readonly #beatMs: number;
-  readonly #registry: Registry | undefined;
-  readonly #ownsRegistry: boolean;
-  #registrar: Registrar | undefined;
+  readonly #registries: readonly NamedRegistry[];
+  readonly #ownsRegistries: boolean;
+  #registration: Registration | undefined;
   #endpoint: string | undefined;
   #closing: Promise<void> | undefined;
 
@@ -77,13 +77,13 @@ export class Server implements AsyncDisposable {
     checkNumber("weight", options.weight ?? 1, 0, 1_000_000);
     if (options.advertise !== undefined) parseEndpoint(options.advertise);
     this.#host = new Host(options);
-    this.#ownsRegistry = options.center !== undefined;
+    this.#ownsRegistries = options.center !== undefined;
     if (options.center !== undefined) {
-      const centers = typeof options.center === "string" ? [options.center] : options.center;
       const { settings, transport } = this.#host;
       const identity = { ...settings.identity, token: options.token ?? "" };
-      this.#registry = new CenterRegistry(centers, { ...settings, identity, respond: undefined }, transport);
-    } else this.#registry = options.registry;
+      const centers = centerRegistries(options.center, { ...settings, identity, respond: undefined }, transport);
+      this.#registries = centers.map((registry) => ({ name: registry.name, registry }));
+    } else this.#registries = options.registry === undefined ? [] : [{ name: "registry", registry: options.registry }];
   }
 
   /** Its instance id. */
@@ -97,9 +97,9 @@ export class Server implements AsyncDisposable {
     return this.#endpoint;
   }
 
-  /** Where its registration stands; `none` when it registers nowhere or does not listen yet. */
-  get registration(): RegistrationState | "none" {
-    return this.#registrar?.state ?? "none";
+  /** Where its registration stands, with each center, and why. */
+  get registration(): RegistrationStatus {
+    return this.#registration?.status ?? { state: "none", centers: [] };
   }
 
   /**
@@ -116,12 +116,12 @@ export class Server implements AsyncDisposable {
   handle(what: Service<Methods> | string, how: unknown): void {
     if (typeof what === "string") this.#host.handle(what, how as PlainHandler);
     else this.#host.handle(what, how as Implementation<Service<Methods>>);
-    this.#registrar?.update();
+    this.#registration?.update();
   }
 
   /**
-   * Listens from now on, and registers. Resolves once it is registered, or the first attempt has failed; a registry that
-   * can't be reached is tried for as long as the server lives.
+   * Listens from now on, and registers. Resolves once any center lists it, or the first attempt has failed with all; a center
+   * that can't be reached is tried for as long as the server lives.
    * @param endpoint default `tcp://127.0.0.1:0`, any free port of this machine alone
    * @throws {TypeError} when the address can't be parsed
    * @throws {RpcError} `unavailable` when it is taken, or not allowed
@@ -130,13 +130,15 @@ export class Server implements AsyncDisposable {
     const real = await this.#host.listen(endpoint);
     this.#endpoint ??= real;
     this.#host.settings.logger.info(`The server listens on ${real}`);
-    if (this.#registry === undefined) return;
-    if (this.#registrar === undefined) {
+    if (this.#registries.length === 0) return;
+    if (this.#registration === undefined) {
       const { platform, logger } = this.#host.settings;
-      const times = { ttlMs: this.#ttlMs, beatMs: this.#beatMs };
-      this.#registrar = new Registrar(this.#registry, () => this.#describe(), platform, logger, times);
-    } else this.#registrar.update();
-    await this.#registrar.attempted;
+      const load = () => this.#host.handlers;
+      const options = { ttlMs: this.#ttlMs, beatMs: this.#beatMs, load };
+      const describe = (named: NamedRegistry) => this.#describe(named.registry);
+      this.#registration = new Registration(this.#registries, describe, platform, logger, options);
+    } else this.#registration.update();
+    await this.#registration.attempted();
   }
 
   /** What it has done. */
@@ -151,7 +153,7 @@ export class Server implements AsyncDisposable {
    */
   async drain(options: { graceMs?: number } = {}): Promise<DrainReport> {
     const graceMs = checkDuration("graceMs", options.graceMs ?? DEFAULT_GRACE_MS);
-    await this.#registrar?.stop("drained");
+    await this.#registration?.stop("drained");
     const report = await this.#host.drain(graceMs);
     await this.close();
     return report;
@@ -168,19 +170,19 @@ export class Server implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.#registrar?.stop();
-    if (this.#ownsRegistry) await this.#registry?.close();
+    await this.#registration?.stop();
+    if (this.#ownsRegistries) await Promise.all(this.#registries.map(({ registry }) => registry.close()));
     await this.#host.close();
     this.#host.settings.logger.info("The server is closed");
   }
 
-  async #describe(): Promise<Instance> {
+  async #describe(registry: Registry): Promise<Instance> {
     const { zone = "", weight = 1, version = "", metadata = {} } = this.#options;
     const { identity } = this.#host.settings;
     return {
       id: identity.instance,
       incarnation: identity.incarnation,
-      endpoints: await this.#reachable(),
+      endpoints: await this.#reachable(registry),
       services: this.#host.router.services.filter((name) => !isOwnService(name)),
       zone,
       weight,
@@ -190,14 +192,14 @@ export class Server implements AsyncDisposable {
   }
 
   /** The endpoints as others can dial them: never "every address of this machine". */
-  async #reachable(): Promise<string[]> {
+  async #reachable(registry: Registry): Promise<string[]> {
     if (this.#options.advertise !== undefined) return [this.#options.advertise];
     const endpoints: string[] = [];
     for (const text of this.#host.endpoints) {
       const endpoint = parseEndpoint(text);
       if (!("host" in endpoint) || !isWildcardHost(endpoint.host)) endpoints.push(text);
       else {
-        const host = await this.#registry?.observedHost?.() ?? firstOutsideHost();
+        const host = await registry.observedHost?.() ?? firstOutsideHost();
         endpoints.push(formatEndpoint({ ...endpoint, host }));
       }
     }

@@ -32,7 +32,7 @@ Deno.test("a client finds servers through the center, and follows changes", asyn
   await center.listen("tcp://127.0.0.1:0");
   const a = await startServer(center.endpoint, "a");
   await using client = new Client({ center: center.endpoint });
-  assertEquals(a.registration, "registered");
+  assertEquals(a.registration.state, "registered");
   assertEquals(await client.call("who.am"), "a");
   const b = await startServer(center.endpoint, "b");
   await until(() => listed(client, "who").length === 2);
@@ -70,7 +70,7 @@ Deno.test("an unreachable center is a clear error for the client, and no obstacl
   const error = await assertRejects(() => client.call("who.am"), RpcError, "registry can't be reached");
   assertEquals([error.code, error.executed], ["unavailable", "no"]);
   await using server = await startServer(endpoint, "a");
-  assertEquals(server.registration, "registering");
+  assertEquals(server.registration.state, "registering");
   await using direct = new Client({ endpoints: [server.endpoint] });
   assertEquals(await direct.call("who.am"), "a");
 });
@@ -90,7 +90,7 @@ Deno.test("X6 X7 calls go on without the center; a server finds a new one and re
   await until(async () => (await second.registry.lookup("who")).instances.length === 1);
   await until(() => client.stats().services[0].watching);
   assertEquals(await client.call("who.am"), "a");
-  assertEquals(server.registration, "registered");
+  assertEquals(server.registration.state, "registered");
 });
 
 Deno.test("a center that has forgotten a lease is told again", async () => {
@@ -102,7 +102,7 @@ Deno.test("a center that has forgotten a lease is told again", async () => {
   await center.registry.deregister(lease);
   assertEquals((await center.registry.lookup("who")).instances.length, 0);
   await until(async () => (await center.registry.lookup("who")).instances.length === 1);
-  assertEquals(server.registration, "registered");
+  assertEquals(server.registration.state, "registered");
 });
 
 Deno.test("the registered address is one that others can reach", async () => {

@@ -17,7 +17,7 @@ for (const endpoint of ["memory://center", "tcp://127.0.0.1:0"]) {
     await center.listen(endpoint.startsWith("memory:") ? `${endpoint}-${++centers}` : endpoint);
     const settings = makeSettings({ platform });
     return {
-      registry: new CenterRegistry([center.endpoint], settings, systemTransport),
+      registry: new CenterRegistry(center.endpoint, settings, systemTransport),
       memory,
       clock: platform.clock,
       async close() {

@@ -3,7 +3,19 @@ import type { Registry } from "../registry/registry.ts";
 import { parseEndpoint } from "../transport/endpoint.ts";
 
 /** What a cluster needs of a registry. */
-export type Source = Pick<Registry, "watch" | "close">;
+export interface Source extends Pick<Registry, "watch" | "close"> {
+  /** What it is called in logs and figures; unique among those of one client. */
+  readonly name: string;
+}
+
+/** A registry that somebody else made, and closes. */
+export function sourceOf(registry: Pick<Registry, "watch">): Source {
+  return {
+    name: "registry",
+    watch: (service, options) => registry.watch(service, options),
+    close: () => Promise.resolve(),
+  };
+}
 
 /** A source that always lists the same endpoints, whatever the service. @throws {TypeError} when one can't be parsed */
 export function fixedSource(endpoints: readonly string[]): Source {
@@ -22,6 +34,7 @@ export function fixedSource(endpoints: readonly string[]): Source {
     };
   });
   return {
+    name: "endpoints",
     async *watch(_service, options = {}) {
       yield { kind: "snapshot", epoch: "fixed", revision: 0, instances, warming: false };
       const { signal } = options;
