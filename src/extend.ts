@@ -62,3 +62,4 @@ export type { MethodCaller, Requests } from "./client/typed.ts";
 export type { Clock, Platform, Random } from "./core/platform.ts";
 export type { ByteConnection, ByteListener } from "./transport/byte_connection.ts";
 export type { Transport } from "./transport/transport.ts";
+export type { ConnectOptions, ListenOptions } from "./transport/options.ts";

@@ -59,7 +59,7 @@ export class OpenHeader {
   /** Whether running it twice does no harm. */
   idempotent = false;
   /** How many milliseconds are left, or −1 without a deadline. */
-  timeoutMs = -1;
+  timeoutMs: number = -1;
   /** Name of the codec, unless it is the first of the initiator's HELLO. */
   codec: string | undefined;
   /** Name of the compression, unless there is none. */
