@@ -52,7 +52,7 @@ export type { RetrySurroundings } from "./interceptor/retry.ts";
 // What servers and clients take and give.
 export type { Handler, PlainHandler } from "./host/handler.ts";
 export type { DrainReport, HostOptions } from "./host/host.ts";
-export type { Authenticate } from "./connection/handshake.ts";
+export type { Authenticate, Claim } from "./connection/handshake.ts";
 export type { Counters } from "./connection/counters.ts";
 export type { ServerStats } from "./server/server.ts";
 export type { ClientStats } from "./client/client.ts";
@@ -60,6 +60,10 @@ export type { MethodCaller, Requests } from "./client/typed.ts";
 
 // Time, chance and the network.
 export type { Clock, Platform, Random } from "./core/platform.ts";
-export type { ByteConnection, ByteListener } from "./transport/byte_connection.ts";
+export type { ByteConnection, ByteListener, PeerCertificate } from "./transport/byte_connection.ts";
+export type { ConnectOptions, ListenOptions } from "./transport/options.ts";
+export { TlsError } from "./transport/tls_error.ts";
+export type { TlsReason } from "./transport/tls_error.ts";
+export type { TlsClientOptions, TlsServerOptions } from "./transport/tls_options.ts";
 export type { Transport } from "./transport/transport.ts";
 export type { ConnectOptions, ListenOptions } from "./transport/options.ts";

@@ -2,6 +2,7 @@ import { RpcError } from "../core/error.ts";
 import { Host, type HostOptions } from "../host/host.ts";
 import { MemoryRegistry } from "../registry/memory_registry.ts";
 import type { Registry, WatchEvent } from "../registry/registry.ts";
+import type { TlsServerOptions } from "../transport/tls_options.ts";
 import { CENTER_ENDPOINT, CenterContract, type WatchRequest } from "./contract.ts";
 
 /** How a center is made. */
@@ -51,6 +52,14 @@ export class Center implements AsyncDisposable {
     const real = await this.#host.listen(endpoint);
     this.#endpoint ??= real;
     this.#host.settings.logger.info(`The center listens on ${real}`);
+  }
+
+  /**
+   * Shows another certificate to those who connect to `tls://` endpoints from now on. Connections that are open live on.
+   * @throws {TypeError} when it can't be used; then the one before stays
+   */
+  replaceCertificate(tls: TlsServerOptions): void {
+    this.#host.replaceCertificate(tls);
   }
 
   /** Ends everything at once. */

@@ -19,7 +19,7 @@ import { fixedSource, type Source, sourceOf } from "../cluster/source.ts";
 import { Counters } from "../connection/counters.ts";
 import type { Settings } from "../connection/settings.ts";
 import { retry } from "../interceptor/retry.ts";
-import { systemTransport } from "../transport/transport.ts";
+import { dialling, systemTransport } from "../transport/transport.ts";
 import type { CallOptions, ClientOptions } from "./options.ts";
 import { ReplyStream } from "./reply_stream.ts";
 import type { ServiceClient } from "./typed.ts";
@@ -85,7 +85,7 @@ export class Client implements AsyncDisposable {
     if (places.length > 1) throw new TypeError("Cannot make a client: give one of center, endpoints and registry");
     const platform = options.platform ?? runtimePlatform;
     const codec = checkCodec(options.codec ?? json());
-    const transport = options.transport ?? systemTransport;
+    const transport = dialling(options.transport ?? systemTransport, options.tls);
     this.#platform = platform;
     this.#timeoutMs = checkDuration("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     this.#criticality = checkCriticality(options.criticality ?? "default");

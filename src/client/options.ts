@@ -8,6 +8,7 @@ import type { Platform } from "../core/platform.ts";
 import type { Balancer } from "../balancer/balancer.ts";
 import type { RetryOptions } from "../interceptor/retry.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { TlsClientOptions } from "../transport/tls_options.ts";
 import type { Transport } from "../transport/transport.ts";
 
 /** How a client is made. One of `center`, `endpoints` and `registry` says where services are found. */
@@ -32,6 +33,8 @@ export interface ClientOptions {
   criticality?: Criticality;
   /** What a peer may cost. */
   limits?: Partial<Limits>;
+  /** How servers and centers at `tls://` endpoints are dialled. */
+  tls?: TlsClientOptions;
   /** What proves to servers and centers who this is. */
   token?: string;
   /** Where it stands. */

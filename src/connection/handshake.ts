@@ -8,16 +8,30 @@ import { Kind, MAX_HELLO_BYTES, PREFACE, VERSION } from "../protocol/frame.ts";
 import { FrameReader } from "../protocol/frame_reader.ts";
 import { type Hello, readHello, writeHello } from "../protocol/hello.ts";
 import { GoAwayCode, goAwayName, ProtocolViolation } from "../protocol/violation.ts";
-import type { ByteConnection } from "../transport/byte_connection.ts";
+import type { ByteConnection, PeerCertificate } from "../transport/byte_connection.ts";
 import type { Greeted } from "./connection.ts";
 import type { Settings } from "./settings.ts";
 
+/** What the side that dials says of itself. */
+export interface Claim {
+  /** Its token, or an empty text. */
+  readonly token: string;
+  /** Its instance id, or an empty text. */
+  readonly instance: string;
+  /** Its zone, or an empty text. */
+  readonly zone: string;
+  /** Where it dials from, as an endpoint URL. */
+  readonly endpoint: string;
+  /** The certificate that it showed on a `tls://` endpoint which asks for one. */
+  readonly certificate: PeerCertificate | undefined;
+}
+
 /** Decides who the other side is. What it returns is `peer.identity`; what it throws ends the connection. */
-export type Authenticate = (claim: { token: string; instance: string; zone: string; endpoint: string }) => unknown;
+export type Authenticate = (claim: Claim) => unknown;
 
 /** Says hello as the side that dialled. @throws {RpcError} when the other side does not answer as it should */
 export async function greetAsClient(socket: ByteConnection, settings: Settings): Promise<Greeted> {
-  return await withinTime(socket, settings, async () => {
+  return await withinTime(socket, settings, undefined, async () => {
     const writer = new ByteWriter(1024);
     writer.raw(PREFACE);
     writeHello(writer, makeHello("client", settings, ""));
@@ -34,8 +48,9 @@ export async function greetAsServer(
   socket: ByteConnection,
   settings: Settings,
   authenticate: Authenticate | undefined,
+  signal?: AbortSignal,
 ): Promise<Greeted> {
-  return await withinTime(socket, settings, async () => {
+  return await withinTime(socket, settings, signal, async () => {
     const reader = new FrameReader(MAX_HELLO_BYTES);
     const writer = new ByteWriter(1024);
     try {
@@ -45,7 +60,7 @@ export async function greetAsServer(
         endpoint: socket.remote,
         instance: hello.instance,
         zone: hello.zone,
-        identity: authenticate === undefined ? undefined : await identify(authenticate, hello, socket.remote),
+        identity: authenticate === undefined ? undefined : await identify(authenticate, hello, socket),
       };
       writeHello(writer, makeHello("server", settings, socket.remote));
       await writeAll(socket, writer.view());
@@ -63,25 +78,35 @@ export async function greetAsServer(
   });
 }
 
-async function identify(authenticate: Authenticate, hello: Hello, endpoint: string): Promise<unknown> {
+async function identify(authenticate: Authenticate, hello: Hello, socket: ByteConnection): Promise<unknown> {
+  const { token, instance, zone } = hello;
   try {
-    return await authenticate({ token: hello.token, instance: hello.instance, zone: hello.zone, endpoint });
+    return await authenticate({ token, instance, zone, endpoint: socket.remote, certificate: socket.peerCertificate });
   } catch (error) {
     const why = error instanceof RpcError ? error.message : "the token was not accepted";
     throw new ProtocolViolation(GoAwayCode.unauthenticated, `Cannot let "${hello.instance}" in: ${why}`);
   }
 }
 
-/** Runs a handshake under its time limit; whatever ends it early closes the socket. */
-async function withinTime(socket: ByteConnection, settings: Settings, greet: () => Promise<Greeted>): Promise<Greeted> {
+/** Runs a handshake under its time limit, which holds for the `authenticate` hook too; what ends it early closes the socket. */
+async function withinTime(
+  socket: ByteConnection,
+  settings: Settings,
+  signal: AbortSignal | undefined,
+  greet: () => Promise<Greeted>,
+): Promise<Greeted> {
   const { handshakeMs } = settings.limits;
+  const { promise: ended, reject: end } = Promise.withResolvers<never>();
+  const abort = () => end(signal?.reason);
+  signal?.addEventListener("abort", abort);
   let late = false;
-  using _timer = settings.timers.after(handshakeMs, () => {
+  const spentMs = socket.begunAt === undefined ? 0 : settings.platform.clock.now() - socket.begunAt;
+  using _timer = settings.timers.after(Math.max(0, handshakeMs - spentMs), () => {
     late = true;
-    socket.close();
+    end(undefined);
   });
   try {
-    return await greet();
+    return await Promise.race([greet(), ended]);
   } catch (error) {
     socket.close();
     settings.counters.handshakesFailed++;
@@ -91,7 +116,16 @@ async function withinTime(socket: ByteConnection, settings: Settings, greet: () 
       ? "unauthenticated"
       : "unavailable";
     throw failed(socket, textOf(error), code, error);
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
+}
+
+/** What a client is sent that is not let in before it could say hello, because of its certificate. */
+export function refusal(why: string): Uint8Array {
+  const writer = new ByteWriter(256);
+  writeGoAway(writer, { lastStream: 0, code: GoAwayCode.unauthenticated, message: `Cannot let it in: ${why}` });
+  return writer.view();
 }
 
 /** Waits for the preface, and gives up at the first byte that is wrong: no length is believed before. */

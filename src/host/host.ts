@@ -14,9 +14,11 @@ import { bytes } from "../codec/bytes.ts";
 import { json } from "../codec/json.ts";
 import { Connection } from "../connection/connection.ts";
 import { Counters } from "../connection/counters.ts";
-import { type Authenticate, greetAsServer } from "../connection/handshake.ts";
+import { type Authenticate, greetAsServer, refusal } from "../connection/handshake.ts";
 import type { Responder, Settings } from "../connection/settings.ts";
 import type { ByteConnection, ByteListener } from "../transport/byte_connection.ts";
+import type { ListenOptions } from "../transport/options.ts";
+import { checkTlsServerOptions, type TlsServerOptions } from "../transport/tls_options.ts";
 import { systemTransport, type Transport } from "../transport/transport.ts";
 import type { Implementation, PlainHandler } from "./handler.ts";
 import { Health, HealthBoard, Reflection } from "./introspection.ts";
@@ -34,6 +36,8 @@ export interface HostOptions {
   interceptors?: readonly Interceptor[];
   /** Decides who may connect; what it returns is `ctx.peer.identity`, what it throws is `unauthenticated`. */
   authenticate?: Authenticate;
+  /** Certificate and key for `tls://` endpoints, and whether clients must show a certificate of their own. */
+  tls?: TlsServerOptions;
   /** Whether it answers `erpc.Health`. Default `true`. */
   health?: boolean;
   /** Whether it answers `erpc.Reflection`. Default `true`. */
@@ -77,7 +81,9 @@ export class Host {
   readonly #listeners = new Set<ByteListener>();
   readonly #loops = new Set<Promise<void>>();
   readonly #connections = new Set<Connection>();
+  readonly #closing = new AbortController();
   readonly #greeting = new Map<ByteConnection, Promise<void>>();
+  #tls: TlsServerOptions | undefined;
   #draining: { promise: Promise<DrainReport>; cut: () => void } | undefined;
   #closed = false;
 
@@ -92,6 +98,7 @@ export class Host {
     this.#codecs = new Map(codecs.map((codec) => [codec.name, codec]));
     this.transport = options.transport ?? systemTransport;
     this.#authenticate = options.authenticate;
+    if (options.tls !== undefined) this.#tls = checkTlsServerOptions(options.tls);
     this.settings = {
       platform,
       timers: new Timers(platform.clock),
@@ -149,14 +156,14 @@ export class Host {
 
   /**
    * Listens, and takes connections from now on.
-   * @throws {TypeError} when the address can't be parsed
+   * @throws {TypeError} when the address can't be parsed, or the certificate can't be used
    * @throws {RpcError} `unavailable` when it is taken, or not allowed
    */
   async listen(endpoint: string): Promise<string> {
     if (this.#closed) throw new RpcError("unavailable", "Cannot listen: the server was closed", { executed: "no" });
     let listener: ByteListener;
     try {
-      listener = await this.transport.listen(endpoint);
+      listener = await this.transport.listen(endpoint, this.#listening());
     } catch (error) {
       if (error instanceof TypeError) throw error;
       throw asRpcError(error, "unavailable", `Cannot listen on ${endpoint}`, { executed: "no" });
@@ -166,6 +173,21 @@ export class Host {
     this.#loops.add(loop);
     void loop.then(() => this.#loops.delete(loop));
     return listener.endpoint;
+  }
+
+  /**
+   * Shows another certificate to those who connect to `tls://` endpoints from now on. Connections that are open live on.
+   * @throws {TypeError} when it can't be used; then the one before stays everywhere
+   */
+  replaceCertificate(tls: TlsServerOptions): void {
+    const listeners = [...this.#listeners].filter((listener) => listener.replaceCertificate !== undefined);
+    if (listeners.length === 0) {
+      throw new TypeError("Cannot replace the certificate: no tls:// endpoint is listened on");
+    }
+    // All are of one kind: what the first takes, all take.
+    for (const listener of listeners) listener.replaceCertificate!(tls);
+    this.#tls = tls;
+    this.settings.logger.info("The certificate was replaced");
   }
 
   /**
@@ -186,7 +208,7 @@ export class Host {
   async close(): Promise<void> {
     this.#closed = true;
     this.#stopListening();
-    for (const socket of this.#greeting.keys()) socket.close();
+    this.#closing.abort(new Error("the server was closed"));
     await Promise.all([...this.#greeting.values()]);
     await Promise.all([...this.#connections].map((connection) => connection.close("the server was closed")));
     await Promise.all(this.#loops);
@@ -214,6 +236,21 @@ export class Host {
     );
     await this.close();
     return { complete: cutCalls === 0, cutCalls, connections: connections.length };
+  }
+
+  #listening(): ListenOptions {
+    const { limits, platform, counters, logger } = this.settings;
+    return {
+      tls: this.#tls,
+      handshakeMs: limits.handshakeMs,
+      maxHandshakes: limits.maxHandshakes,
+      clock: platform.clock,
+      refusal,
+      onFailure: (why) => {
+        counters.handshakesFailed++;
+        logger.debug(`Cannot shake hands: ${why}`);
+      },
+    };
   }
 
   async #within(ms: number, waits: Promise<unknown>[]): Promise<void> {
@@ -266,7 +303,7 @@ export class Host {
   async #greet(socket: ByteConnection): Promise<void> {
     const { settings } = this;
     try {
-      const greeted = await greetAsServer(socket, settings, this.#authenticate);
+      const greeted = await greetAsServer(socket, settings, this.#authenticate, this.#closing.signal);
       if (this.#closed) return socket.close();
       const connection = new Connection(greeted, settings);
       this.#connections.add(connection);

@@ -9,6 +9,8 @@ import type { Instance } from "../registry/instance.ts";
 import type { Registry } from "../registry/registry.ts";
 import { formatEndpoint, isWildcardHost, parseEndpoint } from "../transport/endpoint.ts";
 import { firstOutsideHost } from "../transport/interfaces.ts";
+import type { TlsClientOptions, TlsServerOptions } from "../transport/tls_options.ts";
+import { dialling } from "../transport/transport.ts";
 import { type NamedRegistry, Registration, type RegistrationStatus } from "./registration.ts";
 
 /** How a server is made. Without `center` and `registry` it is called directly, by its endpoint. */
@@ -21,6 +23,8 @@ export interface ServerOptions extends HostOptions {
   advertise?: string;
   /** What proves to the center who this is. */
   token?: string;
+  /** How centers at `tls://` addresses are dialled. */
+  centerTls?: TlsClientOptions;
   /** How long the registration lasts without a beat, in milliseconds. Default 15 000. */
   ttlMs?: number;
   /** How often the registration is renewed, give or take a tenth, in milliseconds. Default: a third of `ttlMs`. */
@@ -81,7 +85,8 @@ export class Server implements AsyncDisposable {
     if (options.center !== undefined) {
       const { settings, transport } = this.#host;
       const identity = { ...settings.identity, token: options.token ?? "" };
-      const centers = centerRegistries(options.center, { ...settings, identity, respond: undefined }, transport);
+      const dial = dialling(transport, options.centerTls);
+      const centers = centerRegistries(options.center, { ...settings, identity, respond: undefined }, dial);
       this.#registries = centers.map((registry) => ({ name: registry.name, registry }));
     } else this.#registries = options.registry === undefined ? [] : [{ name: "registry", registry: options.registry }];
   }
@@ -139,6 +144,14 @@ export class Server implements AsyncDisposable {
       this.#registration = new Registration(this.#registries, describe, platform, logger, options);
     } else this.#registration.update();
     await this.#registration.attempted();
+  }
+
+  /**
+   * Shows another certificate to those who connect to `tls://` endpoints from now on. Connections that are open live on.
+   * @throws {TypeError} when it can't be used; then the one before stays
+   */
+  replaceCertificate(tls: TlsServerOptions): void {
+    this.#host.replaceCertificate(tls);
   }
 
   /** What it has done. */

@@ -31,6 +31,8 @@ export interface ByteConnection {
   readonly local: string;
   /** The certificate that the other side showed, on connections that a listener took which asks for one. */
   readonly peerCertificate?: PeerCertificate;
+  /** When it began, on the listener's clock, if time was spent on it before it was accepted. */
+  readonly begunAt?: number;
   /** Reads what has come into `target`: how many bytes, or `null` at the end. */
   read(target: Uint8Array): Promise<number | null>;
   /** Writes some of `source`: how many bytes. One caller at a time. */

@@ -18,6 +18,7 @@ export class TlsConnection implements ByteConnection {
   readonly local: string;
   readonly remote: string;
   readonly peerCertificate: PeerCertificate | undefined;
+  readonly begunAt: number | undefined;
   readonly #socket: TLSSocket;
   readonly #tcp: Socket;
   /** What came and was not read yet: of one chunk of TCP, or two. */
@@ -29,13 +30,22 @@ export class TlsConnection implements ByteConnection {
   #wakeReader: (() => void) | undefined;
   #failWriter: ((error: Error) => void) | undefined;
 
-  /** @param tcp the socket that `socket` encrypts; reading it is stopped while nobody reads here */
-  constructor(socket: TLSSocket, tcp: Socket, remote: string, peerCertificate?: PeerCertificate) {
+  /**
+   * @param tcp the socket that `socket` encrypts; reading it is stopped while nobody reads here
+   * @param taken what its listener knows
+   */
+  constructor(
+    socket: TLSSocket,
+    tcp: Socket,
+    remote: string,
+    taken: { peerCertificate?: PeerCertificate; begunAt?: number } = {},
+  ) {
     this.#socket = socket;
     this.#tcp = tcp;
     this.local = urlOf(tcp.localAddress, tcp.localPort) ?? remote;
     this.remote = remote;
-    this.peerCertificate = peerCertificate;
+    this.peerCertificate = taken.peerCertificate;
+    this.begunAt = taken.begunAt;
     socket.setNoDelay(true); // small frames must not wait for the answer to the one before
     socket.on("data", (chunk: Uint8Array) => {
       this.#held.push(chunk);

@@ -25,6 +25,7 @@ const MAX_TRUSTED = 4_096;
 interface Newcomer {
   readonly socket: Socket;
   readonly timer: Disposable;
+  readonly begunAt: number;
   /** What the certificates were when it came. */
   readonly tls: CheckedTlsServerOptions;
   /** Why it will have been dropped. */
@@ -149,6 +150,7 @@ class TlsListener implements ByteListener {
         newcomer.why = `it took over ${this.#handshakeMs} ms`;
         socket.destroy();
       }),
+      begunAt: this.#clock.now(),
       tls: this.#tls,
       why: "the other side ended it",
     };
@@ -179,15 +181,15 @@ class TlsListener implements ByteListener {
     const newcomer = this.#newcomers.get(key ?? "");
     const remote = urlOf(socket.remoteAddress, socket.remotePort);
     if (key === undefined || newcomer === undefined || remote === undefined) return void socket.destroy();
-    let certificate: PeerCertificate | undefined;
+    let peerCertificate: PeerCertificate | undefined;
     try {
-      certificate = this.#identify(socket, newcomer);
+      peerCertificate = this.#identify(socket, newcomer);
     } catch (error) {
       newcomer.why = (error as Error).message;
       return this.#turnAway(socket, newcomer.why);
     }
     this.#forget(key, newcomer);
-    const conn = new TlsConnection(socket, newcomer.socket, remote, certificate);
+    const conn = new TlsConnection(socket, newcomer.socket, remote, { peerCertificate, begunAt: newcomer.begunAt });
     const taker = this.#takers.shift();
     if (taker !== undefined) taker.resolve(conn);
     else this.#waiting.push(conn);

@@ -5,6 +5,7 @@ import type { ConnectOptions, ListenOptions } from "./options.ts";
 import { connectTcp, listenTcp } from "./tcp.ts";
 import { connectTls } from "./tls.ts";
 import { listenTls } from "./tls_listener.ts";
+import { checkTlsClientOptions, type TlsClientOptions } from "./tls_options.ts";
 import { connectUnix, listenUnix } from "./unix.ts";
 
 /** Carries bytes between endpoints. Handed in wherever sockets are opened, so that tests can bring a network of their own. */
@@ -13,6 +14,16 @@ export interface Transport {
   connect(endpoint: string, options?: ConnectOptions): Promise<ByteConnection>;
   /** Listens; port 0 takes any free port. Rejects when the address is taken or not allowed. */
   listen(endpoint: string, options?: ListenOptions): Promise<ByteListener>;
+}
+
+/** The same transport, with options for the `tls://` endpoints that it dials. @throws {TypeError} when they can't be used */
+export function dialling(transport: Transport, tls: TlsClientOptions | undefined): Transport {
+  if (tls === undefined) return transport;
+  checkTlsClientOptions(tls);
+  return {
+    connect: (endpoint, options) => transport.connect(endpoint, { ...options, tls }),
+    listen: (endpoint, options) => transport.listen(endpoint, options),
+  };
 }
 
 /** The endpoints of this machine and process: TCP, TLS, unix sockets and memory, by the scheme of the URL. */

@@ -5,7 +5,8 @@ import { Connection } from "../../src/connection/connection.ts";
 import { greetAsServer } from "../../src/connection/handshake.ts";
 import type { Settings } from "../../src/connection/settings.ts";
 import { systemTransport } from "../../src/transport/transport.ts";
-import { Interop, openOn, type Path, paths } from "../support/interop.ts";
+import { pair } from "../support/certs.ts";
+import { Interop, openOn, type Path, paths, trusting } from "../support/interop.ts";
 import { interopCases } from "../support/interop_cases.ts";
 import { makeSettings } from "../support/settings.ts";
 import { collect } from "../support/words.ts";
@@ -21,7 +22,7 @@ async function playServer(
   path: Path,
   respond: (call: Call, connection: Connection, number: number) => Promise<Reply>,
 ): Promise<{ endpoint: string; connections: Connection[]; settings: Settings } & AsyncDisposable> {
-  const listener = await systemTransport.listen(path.listen());
+  const listener = await systemTransport.listen(path.listen(), { tls: pair("server") });
   const settings = makeSettings();
   const connections: Connection[] = [];
   const accepting = (async () => {
@@ -55,7 +56,7 @@ for (const path of paths) {
       if (number === 0) void Promise.resolve().then(() => connection.goAway("twice is too much"));
       return Promise.resolve(new Reply({ message: new Uint8Array(314_159) }));
     });
-    await using client = new Client({ endpoints: [server.endpoint] });
+    await using client = new Client({ endpoints: [server.endpoint], tls: trusting });
     const interop = client.service(Interop);
     const request = new Uint8Array(271_828);
     assertEquals((await interop.unary(request)).length, 314_159);
@@ -70,7 +71,7 @@ for (const path of paths) {
       if (number === 0) connection.goAway("once is enough");
       return Promise.resolve(new Reply({ message: call.message }));
     });
-    await using client = new Client({ endpoints: [server.endpoint] });
+    await using client = new Client({ endpoints: [server.endpoint], tls: trusting });
     const interop = client.service(Interop);
     const replies = await Promise.all([1, 2, 3].map((size) => interop.unary(new Uint8Array(size))));
     assertEquals(replies.map(({ length }) => length), [1, 2, 3]);
@@ -96,7 +97,7 @@ for (const path of paths) {
         })(),
       });
     });
-    await using client = new Client({ endpoints: [server.endpoint] });
+    await using client = new Client({ endpoints: [server.endpoint], tls: trusting });
     const sizes = (await collect(client.service(Interop).streamOut(new Uint8Array(5)))).map(({ length }) => length);
     assertEquals(sizes, [31_415, 31_415, 31_415]);
     assertEquals([server.settings.counters.pingsSent, answered], [7, 7]);

@@ -269,7 +269,7 @@ scene("H20 a peer that does not read is closed when its answers pile up", async 
       if (!await peer.send(open, frame(Kind.ping, 0, 0, new Uint8Array(8)))) return;
     }
   })();
-  for (let round = 0; round < 1_000 && host.connections > 0; round++) await clock.advance(9);
+  for (let round = 0; round < 1_000 && (round === 0 || host.connections > 0); round++) await clock.advance(9);
   assertEquals(host.connections, 0);
   await flood;
   assertEquals(host.settings.counters.timeouts, 0);

@@ -20,6 +20,7 @@ import {
   unary,
 } from "@erpc/erpc";
 import { runtimePlatform } from "../../src/core/platform.ts";
+import { authority, pair } from "./certs.ts";
 import { startProxy } from "./proxy.ts";
 
 /** Metadata with this key comes back before the first reply. */
@@ -270,6 +271,7 @@ function socketPath(): string {
 export const paths: readonly Path[] = [
   { name: "memory", listen: () => `memory://interop-${++listeners}`, through: direct },
   { name: "tcp", listen: () => "tcp://127.0.0.1:0", through: direct },
+  { name: "tls", listen: () => "tls://127.0.0.1:0", through: direct },
   { name: "unix", listen: () => `unix://${socketPath()}`, through: direct },
   {
     name: "tcp in slices",
@@ -284,16 +286,21 @@ export const paths: readonly Path[] = [
 /** A time-out that only what hangs reaches, also in slices on a busy machine. */
 export const CALM_MS = 60_000;
 
+/** What a client needs to know on the way over TLS. */
+export const trusting = { ca: [authority("ca")] };
+
 /** Opens servers and clients on a way. */
 export function openOn(path: Path): Open {
   return async (options = {}) => {
-    const server = new Server(options.server);
+    const server = new Server({ tls: pair("server"), ...options.server });
     const stack = new AsyncDisposableStack();
     stack.use(server);
     server.handle(Interop, interopHandlers(new Traces(), () => interop));
     await server.listen(path.listen());
     const { endpoint } = stack.use(await path.through(server.endpoint));
-    const client = stack.use(new Client({ endpoints: [endpoint], timeoutMs: CALM_MS, ...options.client }));
+    const client = stack.use(
+      new Client({ endpoints: [endpoint], tls: trusting, timeoutMs: CALM_MS, ...options.client }),
+    );
     const interop = client.service(Interop);
     return { client, interop, server, endpoint, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   };

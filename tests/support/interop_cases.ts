@@ -20,6 +20,7 @@ import {
   type Open,
   TAG,
   TRAILING,
+  trusting,
 } from "./interop.ts";
 import { openFrame, readerOf, ScriptedPeer } from "./scripted_peer.ts";
 import { collect } from "./words.ts";
@@ -532,7 +533,7 @@ export const interopCases: readonly InteropCase[] = [
       assertZeros(await opened.interop.empty(EMPTY), 0);
       assertEquals(opened.client.stats().counters.connectionsOpened, 1);
 
-      const peer = await new ScriptedPeer(await systemTransport.connect(opened.endpoint)).greet();
+      const peer = await new ScriptedPeer(await systemTransport.connect(opened.endpoint, { tls: trusting })).greet();
       const codes: (string | undefined)[] = [];
       for (const [stream, compression] of [[1, "zstd-17"], [3, undefined]] as const) {
         await peer.send(openFrame(stream, "test.Interop/echoMeta", "{}", { procedure: UNNUMBERED, compression }));
