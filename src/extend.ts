@@ -47,7 +47,9 @@ export { TraceContext } from "./core/trace_context.ts";
 
 export type { Executed, RpcErrorOptions } from "./core/error.ts";
 export type { CallLine, LogOptions } from "./interceptor/log.ts";
-export type { RetrySurroundings } from "./interceptor/retry.ts";
+export { RetryBudgets } from "./interceptor/budget.ts";
+export type { RetryBudget } from "./interceptor/budget.ts";
+export type { RetrySurroundings } from "./interceptor/surroundings.ts";
 
 // What servers and clients take and give.
 export type { Handler, PlainHandler } from "./host/handler.ts";

@@ -7,7 +7,7 @@
 import { Call, type Context, type Peer, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Criticality } from "../core/criticality.ts";
-import { type Executed, RpcError, textOf } from "../core/error.ts";
+import { type Executed, RpcError, textOf, withExecuted } from "../core/error.ts";
 import { isMetadataText, Metadata, REASON_KEY } from "../core/metadata.ts";
 import type { TraceContext } from "../core/trace_context.ts";
 import { Flag, Kind } from "../protocol/frame.ts";
@@ -308,15 +308,7 @@ export class IncomingCall extends Stream implements Context {
     // An error that a nested call ended with says whether *that* ran; this one did as soon as its handler was entered.
     const executed: Executed | undefined = this.started ? "yes" : undefined;
     if (thrown instanceof RpcError) {
-      return executed === undefined || thrown.executed === executed
-        ? thrown
-        : new RpcError(thrown.code, thrown.message, {
-          executed,
-          reason: thrown.reason,
-          details: thrown.details,
-          metadata: thrown.metadata,
-          retryAfterMs: thrown.retryAfterMs,
-        });
+      return executed === undefined ? thrown : withExecuted(thrown, executed);
     }
     if (!this.settled) {
       this.host.settings.logger.error(`The handler of "${this.procedure}" failed`, thrown);

@@ -81,6 +81,22 @@ export class RpcError extends Error {
   }
 }
 
+const STRENGTH: readonly Executed[] = ["no", "maybe", "yes"];
+
+/** What two attempts at one call say together: the more that one of them says. */
+export function strongerExecuted(first: Executed, second: Executed): Executed {
+  return STRENGTH.indexOf(first) > STRENGTH.indexOf(second) ? first : second;
+}
+
+/** The error with another word on whether a handler ran; itself when that is what it says already. */
+export function withExecuted(error: RpcError, executed: Executed): RpcError {
+  if (error.executed === executed) return error;
+  const { code, message, reason, details, metadata, retryAfterMs, cause } = error;
+  const changed = new RpcError(code, message, { executed, reason, details, metadata, retryAfterMs, cause });
+  changed.explain = error.explain;
+  return changed;
+}
+
 /** What was thrown, as an {@link RpcError}: itself if it is one, otherwise `code` with `what` before its message. */
 export function asRpcError(thrown: unknown, code: Code, what: string, options: RpcErrorOptions = {}): RpcError {
   if (thrown instanceof RpcError) return thrown;

@@ -1,9 +1,11 @@
 import { type Backoff, backoffMs } from "../core/backoff.ts";
 import type { Call, Interceptor, Invoker, Reply } from "../core/call.ts";
 import type { Code } from "../core/code.ts";
-import { RpcError } from "../core/error.ts";
+import { type Executed, RpcError, strongerExecuted, withExecuted } from "../core/error.ts";
 import { checkInteger, checkNumber, withDefaults } from "../core/options.ts";
-import { type Platform, runtimePlatform } from "../core/platform.ts";
+import { fraction, type Platform, runtimePlatform } from "../core/platform.ts";
+import { type RetryBudget, RetryBudgets } from "./budget.ts";
+import type { RetrySurroundings } from "./surroundings.ts";
 
 /** When and how often a call is tried again. */
 export interface RetryOptions {
@@ -30,108 +32,101 @@ const DEFAULTS: Readonly<Required<RetryOptions>> = Object.freeze({
   tokensPerSuccess: 0.1,
 });
 
-/** Where retrying takes place. */
-export interface RetrySurroundings {
-  /** Time and chance. Default: the runtime's. */
-  platform?: Platform;
-  /** Ends all pauses: once it has aborted nothing is tried again. */
-  signal?: AbortSignal;
-  /** Told of each call that is sent once more. */
-  onRetry?: (call: Call) => void;
-}
-
 /** How many endpoints are gone through for one call that was never taken anywhere. */
 const MAX_REPLAYS = 16;
+/** By what share of it a wait that a server asked for may be longer, so that those refused together do not return together. */
+const PUSHBACK_SPREAD = 0.2;
 
-/** What a service may spend on retries (gRPC's throttling, gRFC A6). Pure. */
-export class RetryBudget {
-  readonly #max: number;
-  readonly #perSuccess: number;
-  readonly #counted = new WeakSet<object>();
-  #tokens: number;
-
-  /** Makes a full budget. */
-  constructor(tokens: number, perSuccess: number) {
-    this.#max = this.#tokens = tokens;
-    this.#perSuccess = perSuccess;
-  }
-
-  /** Takes note of a success. */
-  success(): void {
-    if (this.#tokens < this.#max) this.#tokens = Math.min(this.#max, this.#tokens + this.#perSuccess);
-  }
-
-  /** Takes note of a success, and passes it on. One function for all calls. */
-  readonly passed = (reply: Reply): Reply => {
-    this.success();
-    return reply;
-  };
-
-  /**
-   * Takes note of a failure. True when a retry is still allowed. Failures that have the same object for their cause, such as
-   * all calls of one lost connection, count as one.
-   */
-  failure(cause?: unknown): boolean {
-    if (typeof cause !== "object" || cause === null || !this.#counted.has(cause)) {
-      this.#tokens = Math.max(0, this.#tokens - 1);
-      if (typeof cause === "object" && cause !== null) this.#counted.add(cause);
-    }
-    return this.#tokens > this.#max / 2;
-  }
-}
-
-/**
- * Tries again, elsewhere, what provably did not run or may safely run twice.
- *
- * A call that no server took is replayed at once at another endpoint, and that does not count. Otherwise a call is tried
- * again when its method is idempotent, or the failure says that it did not run; before its first reply message; within the
- * budget of its service; and when the pause ends before its deadline. What the server says of retrying holds.
- * Calls with `retry: false` pass through.
- *
- * @throws {RangeError} when an option is out of range
- */
-export function retry(options: RetryOptions = {}, surroundings: RetrySurroundings = {}): Interceptor {
-  const { platform = runtimePlatform, signal: ended, onRetry } = surroundings;
+/** The options with the defaults for what they leave open. @throws {RangeError} {TypeError} */
+export function checkRetry(options: RetryOptions): Required<RetryOptions> {
   const policy = withDefaults(DEFAULTS, options);
   checkInteger("maxAttempts", policy.maxAttempts, 1, 100);
   checkNumber("firstBackoffMs", policy.firstBackoffMs, 0, 3_600_000);
   checkNumber("maxBackoffMs", policy.maxBackoffMs, 0, 3_600_000);
   checkNumber("budgetTokens", policy.budgetTokens, 0, 1_000_000);
   checkNumber("tokensPerSuccess", policy.tokensPerSuccess, 0, 1_000_000);
-  const backoff: Backoff = { firstMs: policy.firstBackoffMs, factor: 2, maxMs: policy.maxBackoffMs, jitter: 0.2 };
-  const budgets = new Map<string, RetryBudget>();
+  return policy as Required<RetryOptions>;
+}
 
-  const budgetOf = (service: string) => {
-    let budget = budgets.get(service);
-    if (budget === undefined) {
-      budgets.set(service, budget = new RetryBudget(policy.budgetTokens, policy.tokensPerSuccess));
+/**
+ * Whether a server refused a call because it has too much to do, and said when to come back. Without a time to come back
+ * `resource_exhausted` is a limit that another attempt would meet again.
+ */
+export function isShed({ code, executed, retryAfterMs }: RpcError): boolean {
+  return code === "resource_exhausted" && executed === "no" && retryAfterMs !== undefined && retryAfterMs >= 0;
+}
+
+/**
+ * Tries again, elsewhere, what provably did not run or may safely run twice.
+ *
+ * A call that no server took is replayed at once at another endpoint, and that does not count. Otherwise a call is tried
+ * again when its method is idempotent, or the failure says that it did not run; after one of `codes`, or when a server that
+ * has too much to do said when to come back; before its first reply message; within the budget of its service; and when the
+ * pause ends before its deadline. A pause that the server asked for is kept, and made up to a fifth longer; "do not try
+ * again" is kept too. Calls with `retry: false` pass through.
+ *
+ * A call that was made in order to answer a call which is itself a second attempt, here or further back, is replayed and
+ * never tried again: with three attempts on each of k hops the last sees at most 2k + 1 of them instead of 3 to the k-th, before
+ * any budget is empty.
+ *
+ * What fails in the end says of `executed` the most that any of its attempts said.
+ *
+ * @throws {RangeError} when an option is out of range
+ */
+export function retry(options: RetryOptions = {}, surroundings: RetrySurroundings = {}): Interceptor {
+  const { platform = runtimePlatform, signal: ended, onRetry, onThrottled } = surroundings;
+  const policy = checkRetry(options);
+  const backoff: Backoff = { firstMs: policy.firstBackoffMs, factor: 2, maxMs: policy.maxBackoffMs, jitter: 0.2 };
+  const budgets = surroundings.budgets ?? new RetryBudgets(policy.budgetTokens, policy.tokensPerSuccess);
+
+  /** How long to wait before the next attempt; `undefined` when there is none. Takes note of the failure. */
+  const pauseBefore = (
+    call: Call,
+    budget: RetryBudget,
+    failure: RpcError,
+    attempts: number,
+    maxAttempts: number,
+  ): number | undefined => {
+    const { code, executed, retryAfterMs } = failure;
+    const told = retryAfterMs !== undefined && retryAfterMs < 0;
+    // What the application answers, and what only took too long, says nothing about whether more calls would hurt.
+    if (!told && !policy.codes.includes(code) && !isShed(failure)) return undefined;
+    const allowed = budget.failure(failure.cause);
+    const safe = call.idempotent || executed === "no";
+    if (!safe || told || attempts >= maxAttempts) return undefined;
+    if (!allowed) {
+      onThrottled?.(call);
+      return undefined;
     }
-    return budget;
+    const pauseMs = retryAfterMs === undefined
+      ? backoffMs(backoff, attempts - 1, platform.random)
+      : retryAfterMs * (1 + PUSHBACK_SPREAD * fraction(platform.random));
+    return platform.clock.now() + pauseMs < call.deadline ? pauseMs : undefined;
   };
 
   return (next) => {
-    const again = async (call: Call, budget: RetryBudget, failure: unknown): Promise<Reply> => {
+    const again = async (call: Call, budget: RetryBudget, error: unknown): Promise<Reply> => {
+      // Somebody before this client tries again already.
+      const maxAttempts = call.attempt > 0 ? 1 : policy.maxAttempts;
       let replays = 0;
       let attempts = 1;
+      let executed: Executed = "no";
       for (;;) {
-        if (!(failure instanceof RpcError)) throw failure;
-        call.note(failure, platform.clock.now());
+        if (!(error instanceof RpcError)) throw error;
+        call.note(error, platform.clock.now());
+        const last = error;
+        const untaken = last.executed === "no" && last.code === "unavailable" && last.retryAfterMs === undefined;
+        executed = strongerExecuted(executed, last.executed);
+        const failure = withExecuted(last, executed);
         if (!call.retry || call.requestsTaken || ended?.aborted) throw failure;
         const avoid = call.avoid ?? [];
         const tried = call.endpoint;
         const fresh = tried !== undefined && !avoid.includes(tried);
-        const untaken = failure.executed === "no" && failure.code === "unavailable";
         if (untaken && fresh && ++replays <= MAX_REPLAYS) {
-          call = call.with({ avoid: [...avoid, tried], attempt: call.attempt });
+          call = call.with({ avoid: [...avoid, tried] });
         } else {
-          const safe = call.idempotent || failure.executed === "no";
-          const allowed = budget.failure(failure.cause);
-          if (!safe || !allowed || !policy.codes.includes(failure.code) || attempts >= policy.maxAttempts) {
-            throw failure;
-          }
-          if ((failure.retryAfterMs ?? 0) < 0) throw failure;
-          const pauseMs = failure.retryAfterMs ?? backoffMs(backoff, attempts - 1, platform.random);
-          if (platform.clock.now() + pauseMs >= call.deadline) throw failure;
+          const pauseMs = pauseBefore(call, budget, last, attempts, maxAttempts);
+          if (pauseMs === undefined) throw failure;
           await pause(pauseMs, platform, call.signal, ended);
           if (call.signal?.aborted) throw cancelled(call.signal, failure);
           if (ended?.aborted) throw failure;
@@ -140,16 +135,14 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
         }
         onRetry?.(call);
         try {
-          const reply = await next(call);
-          budget.success();
-          return reply;
-        } catch (error) {
-          failure = error;
+          return budget.passed(await next(call));
+        } catch (caught) {
+          error = caught;
         }
       }
     };
     const invoke: Invoker = (call) => {
-      const budget = budgetOf(call.service);
+      const budget = budgets.of(call.service);
       return next(call).then(budget.passed, (error) => again(call, budget, error));
     };
     return invoke;

@@ -1,6 +1,6 @@
 /** How many times a call that always fails is tried, over a chain of services, in virtual time. */
 import { assert, assertEquals } from "@std/assert";
-import { Client, type RetryOptions, RpcError, Server, service, unary } from "@erpc/erpc";
+import { Client, type Interceptor, type RetryOptions, RpcError, Server, service, unary } from "@erpc/erpc";
 import { virtualPlatform } from "../../src/testing/virtual_clock.ts";
 
 const Hop = service("test.Hop", { go: unary<unknown, unknown>({ idempotent: true, timeoutMs: 3_600_000 }) });
@@ -8,19 +8,34 @@ const Hop = service("test.Hop", { go: unary<unknown, unknown>({ idempotent: true
 /** Calls the first of three servers `calls` times, `perSecond`; the last always fails. Gives how often each was run. */
 async function chain(
   name: string,
-  options: { calls: number; perSecond: number; retryAfterMs?: number; retry?: RetryOptions; succeeds?: number },
+  options: {
+    calls: number;
+    perSecond: number;
+    retryAfterMs?: number;
+    retry?: RetryOptions;
+    succeeds?: number;
+    /** Whether each hop keeps to itself what call it answers. */
+    unrelated?: boolean;
+    /** Whether the last refuses calls, as a server does that has too much to do, rather than fail. */
+    sheds?: boolean;
+  },
 ) {
   const platform = virtualPlatform(1);
   const runs = [0, 0, 0];
   const stack = new AsyncDisposableStack();
   let next: Client | undefined;
   for (let hop = 2; hop >= 0; hop--) {
-    const server = stack.use(new Server({ platform }));
+    const shed: Interceptor = () => () => {
+      runs[hop]++;
+      throw new RpcError("resource_exhausted", "too much to do", { executed: "no", retryAfterMs: 50 });
+    };
+    const interceptors = options.sheds && hop === 2 ? [shed] : [];
+    const server = stack.use(new Server({ platform, interceptors }));
     const further = next?.service(Hop);
     server.handle(Hop, {
       go(request, ctx) {
         runs[hop]++;
-        if (further !== undefined) return further.go(request, { parent: ctx });
+        if (further !== undefined) return further.go(request, options.unrelated ? {} : { parent: ctx });
         if (request as number < (options.succeeds ?? 0)) return "ok";
         throw new RpcError("unavailable", "as always", { retryAfterMs: options.retryAfterMs });
       },
@@ -63,8 +78,21 @@ Deno.test("H54 retry amplification, a server that says not to try again is not a
   assertEquals(runs, [100, 100, 100]);
 });
 
-Deno.test("H54 retry amplification, without a budget it is what it is feared for", async () => {
-  const retry = { budgetTokens: 1_000_000, maxAttempts: 3 };
-  const { runs } = await chain("unbounded", { calls: 20, perSecond: 1_000, retry });
-  assertEquals(runs, [60, 180, 540]);
+Deno.test("H54 retry amplification, where the last hop refuses for having too much to do, stays below 1.2", async () => {
+  const { runs, outcomes } = await chain("sheds", { calls: 1_000, perSecond: 1_000, sheds: true });
+  assertBounded(runs, 1_000);
+  assert(runs[2] > 1_000, "nothing was tried again");
+  assertEquals(new Set(outcomes), new Set(["resource_exhausted"]));
+});
+
+const UNBOUNDED = { budgetTokens: 1_000_000, maxAttempts: 3 };
+
+Deno.test("H54 retry amplification, without a budget, grows by hops and does not multiply", async () => {
+  const { runs } = await chain("unbounded", { calls: 20, perSecond: 1_000, retry: UNBOUNDED });
+  assertEquals(runs, [3 * 20, 5 * 20, 7 * 20]);
+});
+
+Deno.test("H54 retry amplification, without a budget and without parent, is what it is feared for", async () => {
+  const { runs } = await chain("feared", { calls: 20, perSecond: 1_000, retry: UNBOUNDED, unrelated: true });
+  assertEquals(runs, [3 * 20, 9 * 20, 27 * 20]);
 });
