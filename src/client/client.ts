@@ -1,9 +1,9 @@
-import { Call, compose, type Invoker, type Reply } from "../core/call.ts";
+import { Call, compose, type Interceptor, type Invoker, type Reply } from "../core/call.ts";
 import { checkCodec } from "../core/codec.ts";
 import { checkCriticality, type Criticality, jointCriticality } from "../core/criticality.ts";
 import { RpcError } from "../core/error.ts";
 import { checkLimits } from "../core/limits.ts";
-import { silent } from "../core/logger.ts";
+import { containLogger } from "../core/logger.ts";
 import { Metadata } from "../core/metadata.ts";
 import { checkDuration } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
@@ -18,7 +18,9 @@ import type { SourceStatus } from "../cluster/resolver.ts";
 import { fixedSource, type Source, sourceOf } from "../cluster/source.ts";
 import { Counters } from "../connection/counters.ts";
 import type { Settings } from "../connection/settings.ts";
-import { retry } from "../interceptor/retry.ts";
+import { RetryBudgets } from "../interceptor/budget.ts";
+import { contain } from "../interceptor/contain.ts";
+import { checkRetry, retry } from "../interceptor/retry.ts";
 import { dialling, systemTransport } from "../transport/transport.ts";
 import type { CallOptions, ClientOptions } from "./options.ts";
 import { ReplyStream } from "./reply_stream.ts";
@@ -39,6 +41,8 @@ export interface ClientStats {
     readonly staleMs: number;
     /** How well each registry can be heard. */
     readonly sources: readonly SourceStatus[];
+    /** How many tokens are left for retries and hedges; at half of the budget or fewer there are none. */
+    readonly retryTokens: number;
     readonly instances: readonly {
       readonly id: string;
       readonly endpoint: string;
@@ -71,6 +75,7 @@ export class Client implements AsyncDisposable {
   readonly #cluster: Cluster;
   readonly #sources: readonly Source[];
   readonly #invoke: Invoker;
+  readonly #budgets: RetryBudgets;
   readonly #timeoutMs: number;
   readonly #criticality: Criticality;
   readonly #closing = new AbortController();
@@ -89,6 +94,7 @@ export class Client implements AsyncDisposable {
     this.#platform = platform;
     this.#timeoutMs = checkDuration("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     this.#criticality = checkCriticality(options.criticality ?? "default");
+    const counters = new Counters();
     this.#settings = {
       platform,
       timers: new Timers(platform.clock),
@@ -102,8 +108,8 @@ export class Client implements AsyncDisposable {
         token: options.token ?? "",
         contracts: new Map(),
       },
-      logger: options.logger ?? silent,
-      counters: new Counters(),
+      logger: containLogger(options.logger, () => void counters.uncaughtErrors++),
+      counters,
       respond: undefined,
     };
     if (options.registry !== undefined) this.#sources = [sourceOf(options.registry)];
@@ -113,13 +119,45 @@ export class Client implements AsyncDisposable {
       this.#sources = centerRegistries(options.center, { ...this.#settings, codec: json() }, transport);
     }
     this.#cluster = new Cluster(this.#sources, options.balancer ?? roundRobin(), this.#settings, transport);
-    const interceptors = [...options.interceptors ?? []];
+    const policy = checkRetry(options.retry === false ? {} : options.retry ?? {});
+    this.#budgets = new RetryBudgets(policy.budgetTokens, policy.tokensPerSuccess);
+    this.#invoke = this.#wrap(options);
+  }
+
+  /** What stands between a call and the cluster; the first is outermost. */
+  #wrap(options: ClientOptions): Invoker {
+    const { counters, platform } = this.#settings;
+    const own: Interceptor[] = [];
     if (options.retry !== false) {
-      const { counters } = this.#settings;
-      const onRetry = () => void counters.callsRetried++;
-      interceptors.push(retry(options.retry, { platform, signal: this.#closing.signal, onRetry }));
+      own.push(retry(options.retry, {
+        platform,
+        signal: this.#closing.signal,
+        budgets: this.#budgets,
+        onRetry: () => void counters.callsRetried++,
+        onThrottled: () => void counters.retriesThrottled++,
+      }));
     }
-    this.#invoke = compose(interceptors, this.#cluster.invoke);
+    const invoke = compose(own, this.#cluster.invoke);
+    const { interceptors = [] } = options;
+    if (interceptors.length === 0) return invoke;
+    return contain(compose(interceptors, invoke), ({ procedure }, thrown) => {
+      this.#caught(`An interceptor failed during "${procedure}"`, thrown);
+    });
+  }
+
+  /** What a user's function threw must not change how the call ends. */
+  #caught(what: string, thrown: unknown): void {
+    this.#settings.counters.uncaughtErrors++;
+    this.#settings.logger.error(what, thrown);
+  }
+
+  /** Tells a callback of a call; what it throws stays there. */
+  #tell<T>(callback: ((value: T) => void) | undefined, value: T, procedure: string): void {
+    try {
+      callback?.(value);
+    } catch (error) {
+      this.#caught(`A callback of "${procedure}" failed`, error);
+    }
   }
 
   /** A contract as a plain object with one function for each method. */
@@ -161,6 +199,7 @@ export class Client implements AsyncDisposable {
         watching: view.resolver.watching,
         staleMs: view.resolver.staleMs,
         sources: view.resolver.sources,
+        retryTokens: this.#budgets.tokens(view.service),
         instances: view.members.map(({ instance, endpoint, channel, inFlight, suspect, doubtful }) => ({
           id: instance.id,
           endpoint,
@@ -288,12 +327,14 @@ export class Client implements AsyncDisposable {
     const call = this.#makeCall(procedure, kind, method, message, messages, options);
     return this.#carry(call).then(
       onMetadata === undefined && onTrailers === undefined ? messageOf : (reply) => {
-        onMetadata?.(reply.metadata);
-        onTrailers?.(reply.trailers);
+        this.#tell(onMetadata, reply.metadata, procedure);
+        this.#tell(onTrailers, reply.trailers, procedure);
         return reply.message;
       },
       (error) => {
-        if (error instanceof RpcError && error.metadata !== undefined) onTrailers?.(error.metadata);
+        if (error instanceof RpcError && error.metadata !== undefined) {
+          this.#tell(onTrailers, error.metadata, procedure);
+        }
         throw this.#explain(error, call);
       },
     );
@@ -309,7 +350,13 @@ export class Client implements AsyncDisposable {
   ): ReplyStream {
     const cancel = new AbortController();
     const call = this.#makeCall(procedure, kind, method, message, messages, options, cancel.signal);
-    return new ReplyStream(this.#carry(call), options, () => cancel.abort(), (error) => this.#explain(error, call));
+    const { onMetadata, onTrailers } = options;
+    return new ReplyStream(this.#carry(call), {
+      onMetadata: (metadata) => this.#tell(onMetadata, metadata, procedure),
+      onTrailers: (trailers) => this.#tell(onTrailers, trailers, procedure),
+      cancel: () => cancel.abort(),
+      explain: (error) => this.#explain(error, call),
+    });
   }
 }
 

@@ -1,30 +1,34 @@
 import type { Reply } from "../core/call.ts";
 import { RpcError } from "../core/error.ts";
-import type { CallOptions } from "./options.ts";
+import type { Metadata } from "../core/metadata.ts";
+
+/** What a stream of replies needs of its call. */
+export interface StreamOwner {
+  /** Told what came before the first reply. It must not throw. */
+  onMetadata(metadata: Metadata): void;
+  /** Told what came after the last reply. It must not throw. */
+  onTrailers(trailers: Metadata): void;
+  /** Ends the call while there is no reply yet. */
+  cancel(): void;
+  /** Puts into an error what was known and tried. */
+  explain(error: unknown): unknown;
+}
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /** The replies of a call that has begun, before anybody knows whether there will be any. Leaving it early cancels the call. */
 export class ReplyStream implements AsyncIterableIterator<unknown> {
-  readonly #options: CallOptions;
-  readonly #cancel: () => void;
-  readonly #explain: (error: unknown) => unknown;
+  readonly #owner: StreamOwner;
   readonly #iterator: Promise<AsyncIterator<unknown>>;
   #reply: Reply | undefined;
   #open: AsyncIterator<unknown> | undefined;
   #over = false;
 
-  /**
-   * @param cancel ends the call while there is no reply yet
-   * @param explain puts into an error what was known and tried
-   */
-  constructor(reply: Promise<Reply>, options: CallOptions, cancel: () => void, explain: (error: unknown) => unknown) {
-    this.#options = options;
-    this.#cancel = cancel;
-    this.#explain = explain;
+  constructor(reply: Promise<Reply>, owner: StreamOwner) {
+    this.#owner = owner;
     this.#iterator = reply.then((reply) => {
       this.#reply = reply;
-      options.onMetadata?.(reply.metadata);
+      owner.onMetadata(reply.metadata);
       return this.#open = (reply.messages ?? nothing())[Symbol.asyncIterator]();
     });
     this.#iterator.catch(() => {}); // whoever reads is told; nobody need read
@@ -39,15 +43,15 @@ export class ReplyStream implements AsyncIterableIterator<unknown> {
       return DONE;
     } catch (error) {
       this.#over = true;
-      if (error instanceof RpcError && error.metadata !== undefined) this.#options.onTrailers?.(error.metadata);
-      throw this.#explain(error);
+      if (error instanceof RpcError && error.metadata !== undefined) this.#owner.onTrailers(error.metadata);
+      throw this.#owner.explain(error);
     }
   }
 
   async return(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#over) return DONE;
     this.#over = true;
-    if (this.#open === undefined) this.#cancel();
+    if (this.#open === undefined) this.#owner.cancel();
     else await this.#open.return?.();
     return DONE;
   }
@@ -63,7 +67,7 @@ export class ReplyStream implements AsyncIterableIterator<unknown> {
 
   #finish(): void {
     this.#over = true;
-    if (this.#reply !== undefined) this.#options.onTrailers?.(this.#reply.trailers);
+    if (this.#reply !== undefined) this.#owner.onTrailers(this.#reply.trailers);
   }
 }
 

@@ -12,6 +12,10 @@ export class Counters {
   callsSent = 0;
   /** Calls sent once more, elsewhere or later. */
   callsRetried = 0;
+  /** Calls not sent once more because the budget of their service did not allow it. */
+  retriesThrottled = 0;
+  /** What handlers, interceptors, loggers and callbacks of calls threw, and is no `RpcError`. */
+  uncaughtErrors = 0;
   /** Calls received. */
   callsReceived = 0;
   /** Calls received and not taken. */

@@ -310,6 +310,7 @@ export class IncomingCall extends Stream implements Context {
     if (thrown instanceof RpcError) {
       return executed === undefined ? thrown : withExecuted(thrown, executed);
     }
+    this.host.settings.counters.uncaughtErrors++;
     if (!this.settled) {
       this.host.settings.logger.error(`The handler of "${this.procedure}" failed`, thrown);
     }

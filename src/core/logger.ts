@@ -12,5 +12,23 @@ export interface Logger {
 
 function nothing(): void {}
 
+/** A logger that never throws: what the user's throws is counted, for there is nowhere else to report it. */
+export function containLogger(logger: Logger | undefined, onFailure: () => void): Logger {
+  if (logger === undefined) return silent;
+  const contained = (level: keyof Logger) => (message: string, ...details: unknown[]): void => {
+    try {
+      logger[level](message, ...details);
+    } catch {
+      onFailure();
+    }
+  };
+  return {
+    debug: contained("debug"),
+    info: contained("info"),
+    warn: contained("warn"),
+    error: contained("error"),
+  };
+}
+
 /** Says nothing. */
 export const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };

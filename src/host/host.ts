@@ -6,7 +6,7 @@ import { compose, type Interceptor } from "../core/call.ts";
 import { checkCodec, type Codec } from "../core/codec.ts";
 import { asRpcError, RpcError } from "../core/error.ts";
 import { checkLimits, type Limits } from "../core/limits.ts";
-import { type Logger, silent } from "../core/logger.ts";
+import { containLogger, type Logger } from "../core/logger.ts";
 import { hexId, type Platform, runtimePlatform } from "../core/platform.ts";
 import type { Methods, Service } from "../core/service.ts";
 import { Timers } from "../core/timers.ts";
@@ -16,6 +16,7 @@ import { Connection } from "../connection/connection.ts";
 import { Counters } from "../connection/counters.ts";
 import { type Authenticate, greetAsServer, refusal } from "../connection/handshake.ts";
 import type { Responder, Settings } from "../connection/settings.ts";
+import { checkReplies } from "../interceptor/contain.ts";
 import type { ByteConnection, ByteListener } from "../transport/byte_connection.ts";
 import type { ListenOptions } from "../transport/options.ts";
 import { checkTlsServerOptions, type TlsServerOptions } from "../transport/tls_options.ts";
@@ -94,7 +95,8 @@ export class Host {
     const interceptors = options.interceptors ?? [];
     const respond: Responder = interceptors.length === 0
       ? this.router.respond
-      : compose(interceptors, this.router.invoke);
+      : checkReplies(compose(interceptors, this.router.invoke));
+    const counters = new Counters();
     this.#codecs = new Map(codecs.map((codec) => [codec.name, codec]));
     this.transport = options.transport ?? systemTransport;
     this.#authenticate = options.authenticate;
@@ -112,8 +114,8 @@ export class Host {
         token: "",
         contracts: this.router.contracts,
       },
-      logger: options.logger ?? silent,
-      counters: new Counters(),
+      logger: containLogger(options.logger, () => void counters.uncaughtErrors++),
+      counters,
       respond,
     };
     if (options.health !== false) this.handle(Health, this.#health.implementation);
