@@ -68,4 +68,3 @@ export { TlsError } from "./transport/tls_error.ts";
 export type { TlsReason } from "./transport/tls_error.ts";
 export type { TlsClientOptions, TlsServerOptions } from "./transport/tls_options.ts";
 export type { Transport } from "./transport/transport.ts";
-export type { ConnectOptions, ListenOptions } from "./transport/options.ts";
