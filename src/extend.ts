@@ -11,6 +11,7 @@ export { Health, Reflection } from "./host/introspection.ts";
 export type { HealthStatus, ServiceDescription } from "./host/introspection.ts";
 export { CenterContract } from "./center/contract.ts";
 export type { WatchRequest } from "./center/contract.ts";
+export { CenterRules } from "./center/rules.ts";
 
 // A registry.
 export type { Instance } from "./registry/instance.ts";
@@ -31,6 +32,15 @@ export type { MemoryRegistryOptions } from "./registry/memory_registry.ts";
 export type { RegistrarStatus, RegistrationState } from "./registry/registrar.ts";
 export type { RegistrationStatus } from "./server/registration.ts";
 export type { SourceStatus } from "./cluster/resolver.ts";
+
+// Routing rules.
+export { explainRoute } from "./routing/explain_route.ts";
+export type { RouteFinding, RouteQuestion, RuleFinding, TargetFinding } from "./routing/explain_route.ts";
+export type { RoutedInstance } from "./routing/compiled_rule.ts";
+export { RuleBook } from "./routing/rule_book.ts";
+export type { RuleCursor, RuleEvent, RuleWatchOptions, SavedRules, ServiceRules } from "./routing/rule_book.ts";
+export type { Rule, RuleCondition, RuleTarget } from "./routing/rule.ts";
+export type { TextMatch, TextMatches } from "./routing/text_match.ts";
 
 // A balancer.
 export type { Balancer, Candidate, Picker, PickRequest } from "./balancer/balancer.ts";

@@ -1,15 +1,23 @@
 import { RpcError } from "../core/error.ts";
+import { hexId } from "../core/platform.ts";
 import { Host, type HostOptions } from "../host/host.ts";
 import { MemoryRegistry } from "../registry/memory_registry.ts";
 import type { Registry, WatchEvent } from "../registry/registry.ts";
 import type { TlsServerOptions } from "../transport/tls_options.ts";
+import { RuleBook } from "../routing/rule_book.ts";
 import { CENTER_ENDPOINT, CenterContract, type WatchRequest } from "./contract.ts";
+import { answerRules, CenterRules, type RuleAccess } from "./rules.ts";
 
 /** How a center is made. */
 export interface CenterOptions extends Omit<HostOptions, "interceptors"> {
   /** What it keeps its instances in. Default: its own memory, which it closes with itself; another one is left open. */
   registry?: Registry;
+  /** The routing rules that it begins with. Default: none. */
+  rules?: RuleBook;
 }
+
+/** Who may read and write the routing rules of a service: everybody who may connect. */
+const EVERYBODY: RuleAccess = () => true;
 
 /**
  * Where services are found: keeps instances listed while their leases last, and tells watchers of every change.
@@ -22,17 +30,20 @@ export interface CenterOptions extends Omit<HostOptions, "interceptors"> {
 export class Center implements AsyncDisposable {
   /** What it keeps its instances in. */
   readonly registry: Registry;
+  /** Its routing rules, to be read and set in this process. */
+  readonly rules: RuleBook;
   readonly #host: Host;
   readonly #ownsRegistry: boolean;
   #endpoint: string | undefined;
 
   /** Makes a center that listens nowhere yet. */
   constructor(options: CenterOptions = {}) {
-    const { registry, ...host } = options;
+    const { registry, rules, ...host } = options;
     this.#host = new Host(host);
     const { platform, logger } = this.#host.settings;
     this.#ownsRegistry = registry === undefined;
     this.registry = registry ?? new MemoryRegistry({ platform, logger });
+    this.rules = rules ?? new RuleBook(hexId(platform.random, 16));
     this.#serve();
   }
 
@@ -76,6 +87,7 @@ export class Center implements AsyncDisposable {
 
   #serve(): void {
     const { registry } = this;
+    this.#host.handle(CenterRules, answerRules(this.rules, EVERYBODY, this.#host.settings.logger));
     this.#host.handle(CenterContract, {
       register: ({ instance, ttlMs }) => valid(() => registry.register(instance, { ttlMs })),
       renew: async ({ lease, load }) => ({ result: await valid(() => registry.renew(lease, { load })) }),

@@ -18,7 +18,10 @@ import type {
   WatchOptions,
 } from "../registry/registry.ts";
 import { CenterWatch } from "./center_watch.ts";
+import { RpcError } from "../core/error.ts";
+import type { RuleEvent, RuleWatchOptions } from "../routing/rule_book.ts";
 import { CENTER_ENDPOINT, CenterContract } from "./contract.ts";
+import { CenterRules } from "./rules.ts";
 
 /** How long a center may take to answer. */
 const TIMEOUT_MS = 5_000;
@@ -72,6 +75,14 @@ export class CenterRegistry implements Registry {
     await this.#invoke("settled", "unary", { message: { lease } }, options.signal, Infinity);
   }
 
+  /** Follows the routing rules of all services. Ends with an error when the center is lost. */
+  async *watchRules({ after, signal }: RuleWatchOptions = {}): AsyncGenerator<RuleEvent, void> {
+    const sent = { message: { after } };
+    const reply = await this.#invoke("watch", "serverStream", sent, signal, Infinity, CenterRules.name);
+    yield* reply.messages as AsyncIterable<RuleEvent>;
+    throw new RpcError("unavailable", "The center ended the watch of its routing rules");
+  }
+
   async observedHost(): Promise<string | undefined> {
     const { endpoint } = await this.#call<{ endpoint: string }>("observe", {});
     const parsed = parseEndpoint(endpoint);
@@ -94,8 +105,9 @@ export class CenterRegistry implements Registry {
     sent: { message?: unknown; messages?: AsyncIterable<unknown> },
     signal: AbortSignal | undefined,
     deadline: number,
+    contract = CenterContract.name,
   ): Promise<Reply> {
-    const procedure = `${CenterContract.name}/${method}`;
+    const procedure = `${contract}/${method}`;
     return this.#channel.invoke(
       new Call({ procedure, kind, ...sent, signal, deadline, idempotent: kind === "unary" }),
     );

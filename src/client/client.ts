@@ -32,6 +32,17 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 export interface ClientStats {
   /** What was counted since it was made. */
   readonly counters: Readonly<Counters>;
+  /** The routing rules that it goes by. */
+  readonly rules: {
+    /** Which version of its center's rules it has; 0 when there never was one. */
+    readonly version: number;
+    /** How many of them there are for it. */
+    readonly count: number;
+    /** Whether any center can be heard. */
+    readonly watching: boolean;
+    /** How old they may be, in milliseconds: 0 while the center that they are from can be heard, `Infinity` when none could. */
+    readonly staleMs: number;
+  };
   /** The services that were called. */
   readonly services: readonly {
     readonly name: string;
@@ -192,8 +203,15 @@ export class Client implements AsyncDisposable {
 
   /** What it has done and knows. */
   stats(): ClientStats {
+    const { rules } = this.#cluster;
     return {
       counters: { ...this.#settings.counters },
+      rules: {
+        version: rules?.version ?? 0,
+        count: rules?.size ?? 0,
+        watching: rules?.watching ?? false,
+        staleMs: rules?.staleMs ?? Infinity,
+      },
       services: this.#cluster.views.map((view) => ({
         name: view.service,
         watching: view.resolver.watching,
@@ -301,6 +319,7 @@ export class Client implements AsyncDisposable {
     error.explain = {
       procedure: call.procedure,
       resolved: this.#cluster.resolved(call.service),
+      ...error.explain?.rule !== undefined && { rule: error.explain.rule },
       attempts: call.history!,
       totalMs: now - call.startedAt,
     };

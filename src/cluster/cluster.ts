@@ -9,8 +9,9 @@ import { Channel } from "../channel/channel.ts";
 import type { Settings } from "../connection/settings.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Member } from "./member.ts";
+import { RuleFollower } from "./rule_follower.ts";
 import { ServiceView, type ViewHost } from "./service_view.ts";
-import type { Source } from "./source.ts";
+import type { RuleSource, Source } from "./source.ts";
 
 /** Many instances as one invoker. */
 export class Cluster implements ViewHost {
@@ -18,6 +19,7 @@ export class Cluster implements ViewHost {
   readonly logger: Logger;
   readonly balancer: Balancer;
   readonly sources: readonly Source[];
+  readonly rules: RuleFollower | undefined;
   readonly #settings: Settings;
   readonly #transport: Transport;
   readonly #views = new Map<string, ServiceView>();
@@ -32,6 +34,13 @@ export class Cluster implements ViewHost {
     this.logger = settings.logger;
     this.#settings = settings;
     this.#transport = transport;
+    const tellers = sources.filter((source): source is Source & RuleSource => source.watchRules !== undefined);
+    this.rules = tellers.length === 0 ? undefined : new RuleFollower(tellers, this);
+  }
+
+  /** Where the client stands. */
+  get zone(): string {
+    return this.#settings.identity.zone;
   }
 
   /** What is known about each service that was called. */
@@ -61,7 +70,7 @@ export class Cluster implements ViewHost {
   async close(): Promise<void> {
     this.#closed = true;
     const channels = [...this.#leaving, ...[...this.#channels.values()].map((held) => held.channel)];
-    await Promise.all(this.views.map((view) => view.close()));
+    await Promise.all([this.rules?.close(), ...this.views.map((view) => view.close())]);
     await Promise.all(channels.map((channel) => channel.close()));
     this.#views.clear();
   }
@@ -100,9 +109,16 @@ export class Cluster implements ViewHost {
     }
   }
 
+  rulesChanged(services: Iterable<string> | "all"): void {
+    for (const service of services === "all" ? this.#views.keys() : services) this.#views.get(service)?.reroute();
+  }
+
   #viewOf(service: string): ServiceView {
     let view = this.#views.get(service);
-    if (view === undefined) this.#views.set(service, view = new ServiceView(service, this));
+    if (view === undefined) {
+      this.rules?.start();
+      this.#views.set(service, view = new ServiceView(service, this));
+    }
     return view;
   }
 

@@ -1,14 +1,17 @@
 /**
  * What a client knows about one service: the instances that the registries last told of, and who is picked next.
  */
+import type { Call } from "../core/call.ts";
 import { RpcError, textOf } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Platform } from "../core/platform.ts";
-import type { Balancer, PickRequest } from "../balancer/balancer.ts";
+import type { Balancer } from "../balancer/balancer.ts";
 import type { Channel } from "../channel/channel.ts";
 import { Member } from "./member.ts";
 import type { Difference, Resolved } from "./merged_set.ts";
 import { Resolver } from "./resolver.ts";
+import { Routes } from "./routes.ts";
+import type { RuleFollower } from "./rule_follower.ts";
 import { Selection } from "./selection.ts";
 import type { Source } from "./source.ts";
 
@@ -18,6 +21,8 @@ export interface ViewHost {
   readonly logger: Logger;
   readonly balancer: Balancer;
   readonly sources: readonly Source[];
+  /** What is known of routing rules; `undefined` when nobody tells of any. */
+  readonly rules: RuleFollower | undefined;
   /** The channel to an endpoint, counted once more; each is released once. */
   acquire(endpoint: string, view: ServiceView): Channel;
   /** Counted once less. */
@@ -33,13 +38,16 @@ export class ServiceView {
   readonly #host: ViewHost;
   readonly #members = new Map<string, Member>();
   readonly #all: Selection;
+  /** What its routing rules say; `undefined` when it has none. */
+  #routes: Routes | undefined;
   #closed = false;
   #changed = Promise.withResolvers<void>();
 
   constructor(service: string, host: ViewHost) {
     this.service = service;
     this.#host = host;
-    this.#all = new Selection(service, host.balancer, host.platform.random);
+    this.#all = this.#select();
+    this.#routes = this.#route();
     const { sources, platform, logger } = host;
     const onDifference = (difference: Difference) => this.#apply(difference);
     this.resolver = new Resolver(service, { sources, platform, logger, onDifference });
@@ -50,9 +58,9 @@ export class ServiceView {
     return this.#all.members;
   }
 
-  /** Whether the registries have said who there is, be it only that they can't be reached. */
+  /** Whether the registries have said who there is and where calls may go, be it only that they can't be reached. */
   get isKnown(): boolean {
-    return this.resolver.isKnown;
+    return this.resolver.isKnown && this.#host.rules?.isKnown !== false;
   }
 
   /** Whether it follows no longer. */
@@ -82,14 +90,24 @@ export class ServiceView {
     return this.#changed.promise;
   }
 
-  /** Picks an instance, or `undefined` when there is none. @throws {RpcError} when the balancer gives what it was not given */
-  pick(request: PickRequest): Member | undefined {
-    return this.#all.pick(request);
+  /**
+   * Picks an instance, or `undefined` when there is none yet.
+   * @throws {RpcError} when a routing rule leaves none, or the balancer gives what it was not given
+   */
+  pick(call: Call): Member | undefined {
+    return this.#routes === undefined ? this.#all.pick(call) : this.#routes.pick(call);
   }
 
   /** The state of a channel changed. */
   refresh(): void {
     this.#all.refresh();
+    this.#routes?.refresh();
+  }
+
+  /** Its routing rules have changed, or are known now. */
+  reroute(): void {
+    this.#routes = this.#route();
+    this.#tell();
   }
 
   /** Stops following and lets go of the channels. */
@@ -99,15 +117,35 @@ export class ServiceView {
     await this.resolver.close();
     for (const member of this.#members.values()) this.#host.release(member.endpoint, this);
     this.#members.clear();
-    this.#all.members = [];
+    this.#setMembers([]);
+  }
+
+  #select(): Selection {
+    return new Selection(this.service, this.#host.balancer, this.#host.platform.random);
+  }
+
+  #route(): Routes | undefined {
+    const { rules, platform } = this.#host;
+    const own = rules?.of(this.service);
+    if (rules === undefined || own === "none") return undefined;
+    return new Routes(own, this.#all, () => this.#select(), platform.random);
+  }
+
+  #setMembers(members: readonly Member[]): void {
+    this.#all.members = members;
+    this.#routes?.membersChanged();
   }
 
   #apply({ put, removed }: Difference): void {
     for (const id of removed) this.#remove(id);
     for (const resolved of put) this.#put(resolved);
     if (put.length > 0 || removed.length > 0) {
-      this.#all.members = [...this.#members.values()].sort((a, b) => a.instance.id < b.instance.id ? -1 : 1);
+      this.#setMembers([...this.#members.values()].sort((a, b) => a.instance.id < b.instance.id ? -1 : 1));
     }
+    this.#tell();
+  }
+
+  #tell(): void {
     const { resolve } = this.#changed;
     this.#changed = Promise.withResolvers<void>();
     resolve();

@@ -1,16 +1,24 @@
 import type { Instance } from "../registry/instance.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { RuleEvent, RuleWatchOptions } from "../routing/rule_book.ts";
 import { parseEndpoint } from "../transport/endpoint.ts";
 
-/** What a cluster needs of a registry. */
-export interface Source extends Pick<Registry, "watch" | "close"> {
+/** Tells of routing rules. */
+export interface RuleSource {
+  /** Follows them. Ends with an error when they can't be heard any more. */
+  watchRules(options: RuleWatchOptions): AsyncIterable<RuleEvent>;
+}
+
+/** What a cluster needs of a registry. One that tells of routing rules, too, is listened to. */
+export interface Source extends Pick<Registry, "watch" | "close">, Partial<RuleSource> {
   /** What it is called in logs and figures; unique among those of one client. */
   readonly name: string;
 }
 
 /** A registry that somebody else made, and closes. */
-export function sourceOf(registry: Pick<Registry, "watch">): Source {
+export function sourceOf(registry: Pick<Registry, "watch"> & Partial<RuleSource>): Source {
   return {
+    ...registry.watchRules !== undefined && { watchRules: (options) => registry.watchRules!(options) },
     name: "registry",
     watch: (service, options) => registry.watch(service, options),
     close: () => Promise.resolve(),

@@ -27,6 +27,8 @@ export interface Explanation {
   readonly procedure: string;
   /** How many instances were known. */
   readonly resolved: number;
+  /** The name of the routing rule that left none of them. */
+  readonly rule?: string;
   /** What was tried, in order; the last is what the error says. */
   readonly attempts: readonly Attempt[];
   /** How long it took from the call to the failure, in milliseconds. */
@@ -34,8 +36,9 @@ export interface Explanation {
 }
 
 /** An explanation in one paragraph, for people. */
-export function explain({ procedure, resolved, attempts, totalMs }: Explanation): string {
+export function explain({ procedure, resolved, rule, attempts, totalMs }: Explanation): string {
   const instances = resolved === 1 ? "one instance" : `${resolved} instances`;
+  const ruled = rule === undefined ? "" : `, of which routing rule "${rule}" left none`;
   const tried = attempts.map((attempt, index) => {
     const where = attempt.endpoint ?? "no endpoint";
     const time = attempt.sent
@@ -43,5 +46,7 @@ export function explain({ procedure, resolved, attempts, totalMs }: Explanation)
       : `not sent in ${Math.round(attempt.queuedMs)} ms`;
     return `${index + 1}. ${where} (${time}): ${attempt.code}, executed: ${attempt.executed}`;
   });
-  return `"${procedure}" failed after ${Math.round(totalMs)} ms with ${instances} known; tried ${tried.join("; ")}`;
+  return `"${procedure}" failed after ${Math.round(totalMs)} ms with ${instances} known${ruled}; tried ${
+    tried.join("; ")
+  }`;
 }

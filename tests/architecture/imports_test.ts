@@ -15,6 +15,7 @@ const LEVELS = new Map([
   ["balancer", 2],
   ["channel", 3],
   ["host", 3],
+  ["routing", 3],
   ["center", 4],
   ["cluster", 4],
   ["server", 5],
