@@ -32,6 +32,7 @@ import { readStatus, Status } from "../protocol/status.ts";
 import { GoAwayCode, goAwayName, ProtocolViolation } from "../protocol/violation.ts";
 import type { ByteConnection } from "../transport/byte_connection.ts";
 import { Abuse } from "./abuse.ts";
+import { CallQueue } from "./call_queue.ts";
 import { type AnswerHost, IncomingCall } from "./incoming_call.ts";
 import { type CallHost, checkSize, OutgoingCall } from "./outgoing_call.ts";
 import { Outbox } from "./outbox.ts";
@@ -91,7 +92,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   readonly #header = new OpenHeader();
   readonly #status = new Status();
   readonly #parity: number;
-  readonly #queue = new Set<OutgoingCall>();
+  readonly #queue = new CallQueue<OutgoingCall>();
   #nextStream: number;
   #lastPeerStream: number;
   #callFrames = 0;
@@ -175,7 +176,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
       if (this.#queue.size >= this.settings.limits.maxQueuedCalls) {
         return outgoing.onQueueFull(this.settings.limits.maxQueuedCalls);
       }
-      this.#queue.add(outgoing);
+      this.#queue.push(outgoing);
       if (this.sender.isCrowded) void this.sender.room().then(() => this.#startQueued());
     });
 
@@ -318,9 +319,8 @@ export class Connection implements CallHost, AnswerHost, Watched {
   }
 
   #startQueued(): void {
-    for (const outgoing of this.#queue) {
-      if (this.#outgoing >= this.hello.maxStreams || this.sender.isCrowded) return;
-      this.#queue.delete(outgoing);
+    while (this.#queue.size > 0 && this.#outgoing < this.hello.maxStreams && !this.sender.isCrowded) {
+      const outgoing = this.#queue.shift()!;
       if (this.isOpen) outgoing.start(this.settings.platform.clock.now());
       else outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
     }
@@ -549,10 +549,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     for (const stream of this.#streams.values()) {
       if (stream.id > lastStream && stream instanceof OutgoingCall) stream.onRefused(this.#peerGone.reason);
     }
-    for (const queued of [...this.#queue]) {
-      this.#queue.delete(queued);
-      queued.onRefused(this.#peerGone.reason);
-    }
+    for (const queued of this.#queue.takeAll()) queued.onRefused(this.#peerGone.reason);
     this.onGoAway?.();
     this.#endWhenDone();
   }
@@ -592,8 +589,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     counters.connectionsClosed++;
     counters.callsLost += this.#streams.size;
     logger.debug(`The connection with ${this.peer.endpoint} is over: ${reason}`);
-    for (const queued of [...this.#queue]) queued.onRefused(reason);
-    this.#queue.clear();
+    for (const queued of this.#queue.takeAll()) queued.onRefused(reason);
     // One cause for all: whoever counts failures can tell that this was one.
     const cause = new Error(reason);
     for (const stream of this.#streams.values()) stream.onLost(reason, cause);
