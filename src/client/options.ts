@@ -76,7 +76,8 @@ export interface CallOptions {
   criticality?: Criticality;
   /**
    * The call on whose behalf this one is made: its deadline and its cancellation hold here too, its trace and its criticality
-   * go on, and so does the count of calls that led here.
+   * go on, and so does the count of calls that led here. It is always said: to find it through the async context by
+   * itself would cost every call of every server two fifths more processor time.
    */
   parent?: Context;
 }
