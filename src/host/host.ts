@@ -269,6 +269,8 @@ export class Host {
   /** One loop per listener. Errors of one connection, or a lack of descriptors, never end it. */
   async #accept(listener: ByteListener): Promise<void> {
     const { logger } = this.settings;
+    const { signal } = this.#closing;
+    const closed = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     let pauseMs = ACCEPT_PAUSE_FIRST_MS;
     while (this.#listeners.has(listener)) {
       let socket: ByteConnection;
@@ -277,7 +279,7 @@ export class Host {
       } catch (error) {
         if (!this.#listeners.has(listener)) return;
         logger.warn(`Cannot accept a connection on ${listener.endpoint}, next attempt in ${pauseMs} ms`, error);
-        await this.#within(pauseMs, []);
+        await this.#within(pauseMs, [closed]);
         pauseMs = Math.min(pauseMs * 2, ACCEPT_PAUSE_MAX_MS);
         continue;
       }

@@ -118,6 +118,13 @@ scene("H3 before HELLO, a length over 16 KiB is refused on the header alone", as
   assertEquals(await peer.closed(), GoAwayCode.frameTooLarge);
 });
 
+/** The same frame without the last bytes of its payload, and with a length that fits. */
+function shortened(whole: Uint8Array): Uint8Array {
+  const cut = whole.slice(0, -3);
+  cut[2] -= 3;
+  return cut;
+}
+
 /** What a peer that has said hello sends, and the code that it is closed with. */
 const violations: [string, Uint8Array[], number][] = [
   [
@@ -153,7 +160,11 @@ const violations: [string, Uint8Array[], number][] = [
   ["H11 CREDIT on a stream that is idle", [frame(Kind.credit, 0, 1, u32(1))], GoAwayCode.protocol],
   ["H11 END on a stream of the server that never was", [frame(Kind.end, 0, 2, "\0\0")], GoAwayCode.protocol],
   ["PING on a stream", [frame(Kind.ping, 0, 1, new Uint8Array(8))], GoAwayCode.protocol],
-  ["a second HELLO", [helloFrame()], GoAwayCode.protocol],
+  ["H19 a second HELLO, whatever it would change", [helloFrame({ streamWindowBytes: 1 })], GoAwayCode.protocol],
+  ["H16 a header that goes on in the next frame", [
+    shortened(openFrame(1, "t/wait", "", {}, Flag.more)),
+    frame(Kind.data, Flag.more, 1, "t/wait"),
+  ], GoAwayCode.protocol],
   ["a procedure number that was never spelled", [openFrame(1, 5)], GoAwayCode.protocol],
   [
     "a spelled procedure whose number is not the next",

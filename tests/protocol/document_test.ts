@@ -89,7 +89,7 @@ Deno.test("PROTOCOL.md: every heading that is linked to is there", () => {
   for (const [, anchor] of text.matchAll(/\]\(#([^)]+)\)/g)) assert(anchors.includes(anchor), anchor);
 });
 
-Deno.test("FrameReader finds the same frames however the bytes are cut", () => {
+Deno.test("H7 FrameReader finds the same frames however the bytes are cut", () => {
   const all = [...examples.values()].slice(1);
   const stream = new Uint8Array(all.reduce((size, bytes) => size + bytes.length, 0));
   let at = 0;
