@@ -104,7 +104,7 @@ export class Center implements AsyncDisposable {
       },
       lookup: ({ service }) => valid(() => registry.lookup(service)),
       watch: (requests, ctx) => this.#watch(requests, ctx.signal),
-      observe: (_, ctx) => ({ endpoint: ctx.peer.endpoint }),
+      observe: (_, ctx) => ({ endpoint: ctx.peer.endpoint, clients: this.#host.connections }),
     });
   }
 

@@ -1,4 +1,5 @@
 import { Call, type Reply } from "../core/call.ts";
+import { RpcError } from "../core/error.ts";
 import { checkServiceName, type MethodKind } from "../core/service.ts";
 import { Channel } from "../channel/channel.ts";
 import type { Settings } from "../connection/settings.ts";
@@ -18,13 +19,17 @@ import type {
   WatchOptions,
 } from "../registry/registry.ts";
 import { CenterWatch } from "./center_watch.ts";
-import { RpcError } from "../core/error.ts";
 import type { RuleEvent, RuleWatchOptions } from "../routing/rule_book.ts";
 import { CENTER_ENDPOINT, CenterContract } from "./contract.ts";
+import { HerdPace } from "./herd_pace.ts";
 import { CenterRules } from "./rules.ts";
 
 /** How long a center may take to answer. */
 const TIMEOUT_MS = 5_000;
+/** How long after a connection was made the center is asked again how many clients it has: all have returned by then. */
+const ASK_AGAIN_MS = 10_000;
+/** So much later than it ends is a pause of the channel over for sure: its timers are that coarse. */
+const TIMER_MS = 10;
 
 /**
  * A registry that asks one center. Several centers are several registries: a server registers with each of them, and a client
@@ -35,13 +40,30 @@ export class CenterRegistry implements Registry {
   readonly name: string;
   readonly #channel: Channel;
   readonly #settings: Settings;
+  readonly #pace: HerdPace;
+  #asking: Disposable | undefined;
+  #askedAt = -Infinity;
 
   /** Makes one that has dialled nothing yet. @throws {TypeError} when the address can't be parsed */
   constructor(endpoint: string, settings: Settings, transport: Transport) {
     parseEndpoint(endpoint);
     this.name = endpoint;
     this.#settings = settings;
-    this.#channel = new Channel(endpoint, settings, transport);
+    this.#pace = new HerdPace(settings.platform);
+    this.#channel = new Channel([endpoint], settings, transport, this.#pace);
+    let resting = false;
+    this.#channel.onState = () => {
+      const { state } = this.#channel;
+      this.#asking?.[Symbol.dispose]();
+      if (state === "ready") {
+        this.#ask();
+        this.#asking = settings.timers.after(ASK_AGAIN_MS, () => this.#ask());
+      } else if (state === "idle" && resting) {
+        // Now is its moment: whoever needs it next, at whatever moment that is, finds it connected.
+        this.#channel.connect().catch(() => {});
+      }
+      resting = state === "failing";
+    };
   }
 
   async register(instance: Instance, options: RegisterOptions = {}): Promise<Lease> {
@@ -84,12 +106,14 @@ export class CenterRegistry implements Registry {
   }
 
   async observedHost(): Promise<string | undefined> {
-    const { endpoint } = await this.#call<{ endpoint: string }>("observe", {});
-    const parsed = parseEndpoint(endpoint);
-    return "host" in parsed ? parsed.host : undefined;
+    const { hello } = await this.#channel.connect().catch((error) => this.#fail(error));
+    if (hello.observed === "") return undefined;
+    const observed = parseEndpoint(hello.observed);
+    return "host" in observed ? observed.host : undefined;
   }
 
   async close(): Promise<void> {
+    this.#asking?.[Symbol.dispose]();
     await this.#channel.close();
   }
 
@@ -99,7 +123,7 @@ export class CenterRegistry implements Registry {
     return reply.message as T;
   }
 
-  #invoke(
+  async #invoke(
     method: string,
     kind: MethodKind,
     sent: { message?: unknown; messages?: AsyncIterable<unknown> },
@@ -108,9 +132,26 @@ export class CenterRegistry implements Registry {
     contract = CenterContract.name,
   ): Promise<Reply> {
     const procedure = `${contract}/${method}`;
-    return this.#channel.invoke(
-      new Call({ procedure, kind, ...sent, signal, deadline, idempotent: kind === "unary" }),
-    );
+    const call = new Call({ procedure, kind, ...sent, signal, deadline, idempotent: kind === "unary" });
+    const reply = await this.#channel.invoke(call).catch((error) => this.#fail(error));
+    if (this.#settings.platform.clock.now() - this.#askedAt > ASK_AGAIN_MS) this.#ask();
+    return reply;
+  }
+
+  /** Lets whoever wants to try again know when that has a chance. */
+  #fail(error: unknown): never {
+    const { pauseMs } = this.#channel;
+    if (pauseMs === 0 || !(error instanceof RpcError) || error.code !== "unavailable") throw error;
+    const { code, message, executed, cause } = error;
+    throw new RpcError(code, message, { executed, cause, retryAfterMs: pauseMs + TIMER_MS });
+  }
+
+  /** Asks how many clients the center has, since they will all want to dial again when it is lost. */
+  #ask(): void {
+    this.#askedAt = this.#settings.platform.clock.now();
+    this.#call<{ clients?: number }>("observe", {}).then(({ clients }) => {
+      if (clients !== undefined) this.#pace.told(clients);
+    }, () => {});
   }
 }
 

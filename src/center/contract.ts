@@ -21,7 +21,7 @@ export const CenterContract: Service<{
   readonly settled: Method<"unary", { lease: Lease }, Record<string, never>>;
   readonly lookup: Method<"unary", { service: string }, Snapshot>;
   readonly watch: Method<"bidi", WatchRequest, WatchEvent>;
-  readonly observe: Method<"unary", Record<string, never>, { endpoint: string }>;
+  readonly observe: Method<"unary", Record<string, never>, { endpoint: string; clients: number }>;
 }> = service("erpc.Center", {
   register: unary<{ instance: Instance; ttlMs?: number }, Lease>({ idempotent: true }),
   renew: unary<{ lease: Lease; load?: number }, { result: RenewResult }>({ idempotent: true }),
@@ -29,5 +29,5 @@ export const CenterContract: Service<{
   settled: unary<{ lease: Lease }, Record<string, never>>({ idempotent: true }),
   lookup: unary<{ service: string }, Snapshot>({ idempotent: true }),
   watch: bidi<WatchRequest, WatchEvent>(),
-  observe: unary<Record<string, never>, { endpoint: string }>({ idempotent: true }),
+  observe: unary<Record<string, never>, { endpoint: string; clients: number }>({ idempotent: true }),
 });

@@ -1,31 +1,34 @@
 /**
- * One endpoint as an invoker. Dials when the first call comes, shares the connection among all calls, and dials again when
+ * One instance as an invoker. Dials when the first call comes, shares the connection among all calls, and dials again when
  * it is lost, with growing pauses while dialling fails.
  *
- * States: idle → connecting → ready → idle (lost, or going away) … and connecting → failing → idle once the pause is over.
+ * States: idle → connecting → ready → idle (lost, or going away) … and connecting → failing → idle once the pause is over; where
+ * the pace says so, ready → failing too.
  */
-import { backoffMs, REDIAL } from "../core/backoff.ts";
 import type { Call, Invoker, Reply } from "../core/call.ts";
 import { asRpcError, RpcError } from "../core/error.ts";
 import type { LoadReport } from "../core/load.ts";
 import { waitFor } from "../core/wait.ts";
 import { Connection } from "../connection/connection.ts";
-import { greetAsClient } from "../connection/handshake.ts";
 import type { Settings } from "../connection/settings.ts";
-import type { ByteConnection } from "../transport/byte_connection.ts";
 import type { Transport } from "../transport/transport.ts";
+import { dial } from "./dial.ts";
+import { eager, type Pace } from "./pace.ts";
 
 /** What a channel is doing. */
 export type ChannelState = "idle" | "connecting" | "ready" | "failing" | "closed";
 
-/** One endpoint as an invoker. */
+/** One instance as an invoker. */
 export class Channel {
-  /** What is dialled. */
+  /** What is dialled, best first. */
+  readonly endpoints: readonly string[];
+  /** The best of them, by which the instance goes wherever one text has to do. */
   readonly endpoint: string;
   /** Told whenever the state changes. */
   onState: (() => void) | undefined = undefined;
   readonly #settings: Settings;
   readonly #transport: Transport;
+  readonly #pace: Pace;
   readonly #leaving = new Set<Connection>();
   #state: ChannelState = "idle";
   #connection: Connection | undefined;
@@ -34,18 +37,26 @@ export class Channel {
   #failures = 0;
   #failure: RpcError | undefined;
   #pause: Disposable | undefined;
+  #pauseEndsAt = -Infinity;
   #wanted: (() => void)[] = [];
 
   /** Makes a channel that has dialled nothing yet. */
-  constructor(endpoint: string, settings: Settings, transport: Transport) {
-    this.endpoint = endpoint;
+  constructor(endpoints: readonly string[], settings: Settings, transport: Transport, pace?: Pace) {
+    this.endpoints = endpoints;
+    this.endpoint = endpoints[0];
     this.#settings = settings;
     this.#transport = transport;
+    this.#pace = pace ?? eager(settings.platform.random);
   }
 
   /** What it is doing. */
   get state(): ChannelState {
     return this.#state;
+  }
+
+  /** How long it is not going to dial, in milliseconds. */
+  get pauseMs(): number {
+    return this.#state === "failing" ? Math.max(0, this.#pauseEndsAt - this.#settings.platform.clock.now()) : 0;
   }
 
   /** How many calls it has running. */
@@ -81,19 +92,18 @@ export class Channel {
     return this.#dialling ??= this.#dial();
   }
 
-  /** Ends once the calls that are running have ended; takes no new ones. */
-  retire(): void {
-    if (this.#state === "closed") return;
+  /** Takes no new calls, and ends once those that are running have. Resolves when it has, and never rejects. */
+  async retire(): Promise<void> {
     this.#shut();
+    const connections = this.#connections();
     this.#connection?.goAway("the client needs it no longer");
+    await Promise.all(connections.map((connection) => connection.closed));
   }
 
   /** Ends now. */
   async close(): Promise<void> {
     this.#shut();
-    const connections = [...this.#leaving];
-    if (this.#connection !== undefined) connections.push(this.#connection);
-    await Promise.all(connections.map((connection) => connection.close("the client was closed")));
+    await Promise.all(this.#connections().map((connection) => connection.close("the client was closed")));
     await this.#dialling?.catch(() => {});
   }
 
@@ -115,36 +125,26 @@ export class Channel {
   }
 
   async #dial(): Promise<Connection> {
-    const { limits, timers, platform, logger } = this.#settings;
+    const { limits, timers } = this.#settings;
     this.#become("connecting");
     const abort = this.#abort = new AbortController();
     const timer = timers.after(limits.connectMs, () => {
       abort.abort(new Error(`it took over ${limits.connectMs} ms (limits.connectMs)`));
     });
     try {
-      const socket = await this.#reach(abort.signal);
-      const greeted = await greetAsClient(socket, this.#settings);
-      const connection = new Connection(greeted, this.#settings);
+      const greeted = await dial(this.endpoints, this.#settings, this.#transport, abort.signal);
       if (abort.signal.aborted) {
-        void connection.close();
+        greeted.socket.close();
         throw abort.signal.reason;
       }
+      const connection = new Connection(greeted, this.#settings);
       this.#use(connection);
       return connection;
     } catch (error) {
-      const failure = asRpcError(error, "unavailable", `Cannot connect to ${this.endpoint}`, { executed: "no" });
-      if (this.#state === "closed") throw failure;
-      const pauseMs = backoffMs(REDIAL, this.#failures++, platform.random);
-      this.#failure = failure;
-      this.#pause = timers.after(pauseMs, () => {
-        this.#pause = undefined;
-        this.#become("idle");
-        const wanted = this.#wanted;
-        this.#wanted = [];
-        for (const wake of wanted) wake();
+      const failure = asRpcError(error, "unavailable", `Cannot connect to ${this.endpoints.join(", ")}`, {
+        executed: "no",
       });
-      logger.debug(`${failure.message}; next attempt in ${Math.round(pauseMs)} ms at the earliest`);
-      this.#become("failing");
+      if (this.#state !== "closed") this.#rest(failure, this.#pace.afterFailureMs(this.#failures++));
       throw failure;
     } finally {
       timer[Symbol.dispose]();
@@ -153,16 +153,20 @@ export class Channel {
     }
   }
 
-  /** Dials, and gives up when the signal aborts even where dialling itself can't be aborted. */
-  #reach(signal: AbortSignal): Promise<ByteConnection> {
-    const { promise, resolve, reject } = Promise.withResolvers<ByteConnection>();
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    this.#transport.connect(this.endpoint, { signal }).then((socket) => {
-      signal.addEventListener("abort", () => socket.close(), { once: true });
-      if (signal.aborted) socket.close();
-      resolve(socket);
-    }, reject);
-    return promise;
+  /** Dials nobody for a while, and lets calls that do not want to wait fail for the same reason. */
+  #rest(failure: RpcError, pauseMs: number): void {
+    const { timers, logger, platform } = this.#settings;
+    this.#failure = failure;
+    this.#pauseEndsAt = platform.clock.now() + pauseMs;
+    this.#pause = timers.after(pauseMs, () => {
+      this.#pause = undefined;
+      this.#become("idle");
+      const wanted = this.#wanted;
+      this.#wanted = [];
+      for (const wake of wanted) wake();
+    });
+    logger.debug(`${failure.message}; next attempt in ${Math.round(pauseMs)} ms at the earliest`);
+    this.#become("failing");
   }
 
   #use(connection: Connection): void {
@@ -173,7 +177,11 @@ export class Channel {
     const left = () => {
       if (this.#connection !== connection) return;
       this.#connection = undefined;
-      this.#become("idle");
+      const pauseMs = connection.hasLeft ? 0 : this.#pace.afterLossMs();
+      if (pauseMs === 0 || this.#state === "closed") return this.#become("idle");
+      const why = connection.reason ?? "it is going away";
+      const text = `Lost the connection to ${this.endpoint}: ${why}`;
+      this.#rest(new RpcError("unavailable", text, { executed: "no" }), pauseMs);
     };
     connection.onGoAway = () => {
       this.#leaving.add(connection);
@@ -184,6 +192,10 @@ export class Channel {
       left();
     });
     this.#become("ready");
+  }
+
+  #connections(): Connection[] {
+    return this.#connection === undefined ? [...this.#leaving] : [...this.#leaving, this.#connection];
   }
 
   #become(state: ChannelState): void {

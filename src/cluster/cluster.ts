@@ -75,10 +75,11 @@ export class Cluster implements ViewHost {
     this.#views.clear();
   }
 
-  acquire(endpoint: string, view: ServiceView): Channel {
-    let held = this.#channels.get(endpoint);
+  acquire(endpoints: readonly string[], view: ServiceView): Channel {
+    const key = keyOf(endpoints);
+    let held = this.#channels.get(key);
     if (held === undefined) {
-      const channel = new Channel(endpoint, this.#settings, this.#transport);
+      const channel = new Channel(endpoints, this.#settings, this.#transport);
       const users: ServiceView[] = [];
       let failing = false;
       channel.onState = () => {
@@ -87,26 +88,23 @@ export class Cluster implements ViewHost {
         failing = !failing;
         for (const user of users) user.refresh();
       };
-      this.#channels.set(endpoint, held = { channel, users });
+      this.#channels.set(key, held = { channel, users });
     }
     held.users.push(view);
     return held.channel;
   }
 
-  release(endpoint: string, view: ServiceView): void {
-    const held = this.#channels.get(endpoint);
+  release({ endpoints }: Channel, view: ServiceView): void {
+    const key = keyOf(endpoints);
+    const held = this.#channels.get(key);
     if (held === undefined) return;
     held.users.splice(held.users.indexOf(view), 1);
     if (held.users.length > 0) return;
-    this.#channels.delete(endpoint);
+    this.#channels.delete(key);
     // Calls that are running there end in peace: leaving the list says nothing about them.
     const { channel } = held;
-    const connection = channel.connection;
-    channel.retire();
-    if (connection !== undefined) {
-      this.#leaving.add(channel);
-      void connection.closed.then(() => this.#leaving.delete(channel));
-    }
+    this.#leaving.add(channel);
+    void channel.retire().then(() => this.#leaving.delete(channel));
   }
 
   rulesChanged(services: Iterable<string> | "all"): void {
@@ -131,4 +129,9 @@ export class Cluster implements ViewHost {
       if (member !== undefined) return await member.channel.invoke(call);
     }
   }
+}
+
+/** Instances with the same endpoints share a connection. */
+function keyOf(endpoints: readonly string[]): string {
+  return endpoints.join(" ");
 }

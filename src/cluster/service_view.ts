@@ -7,6 +7,7 @@ import type { Logger } from "../core/logger.ts";
 import type { Platform } from "../core/platform.ts";
 import type { Balancer } from "../balancer/balancer.ts";
 import type { Channel } from "../channel/channel.ts";
+import { sameTexts } from "../registry/instance.ts";
 import { Member } from "./member.ts";
 import type { Difference, Resolved } from "./merged_set.ts";
 import { Resolver } from "./resolver.ts";
@@ -23,10 +24,10 @@ export interface ViewHost {
   readonly sources: readonly Source[];
   /** What is known of routing rules; `undefined` when nobody tells of any. */
   readonly rules: RuleFollower | undefined;
-  /** The channel to an endpoint, counted once more; each is released once. */
-  acquire(endpoint: string, view: ServiceView): Channel;
+  /** The channel to an instance with these endpoints, counted once more; each is released once. */
+  acquire(endpoints: readonly string[], view: ServiceView): Channel;
   /** Counted once less. */
-  release(endpoint: string, view: ServiceView): void;
+  release(channel: Channel, view: ServiceView): void;
 }
 
 /** What a client knows about one service. */
@@ -115,7 +116,7 @@ export class ServiceView {
     this.#closed = true;
     this.#changed.resolve();
     await this.resolver.close();
-    for (const member of this.#members.values()) this.#host.release(member.endpoint, this);
+    for (const member of this.#members.values()) this.#host.release(member.channel, this);
     this.#members.clear();
     this.#setMembers([]);
   }
@@ -154,9 +155,9 @@ export class ServiceView {
   #put(resolved: Resolved): void {
     const { id, endpoints } = resolved.instance;
     const known = this.#members.get(id);
-    const endpoint = endpoints[0];
-    const channel = known?.endpoint === endpoint ? known.channel : this.#host.acquire(endpoint, this);
-    if (known !== undefined && known.channel !== channel) this.#host.release(known.endpoint, this);
+    const same = known !== undefined && sameTexts(known.instance.endpoints, endpoints);
+    const channel = same ? known.channel : this.#host.acquire(endpoints, this);
+    if (known !== undefined && !same) this.#host.release(known.channel, this);
     this.#members.set(id, new Member(resolved, channel));
   }
 
@@ -164,6 +165,6 @@ export class ServiceView {
     const known = this.#members.get(id);
     if (known === undefined) return;
     this.#members.delete(id);
-    this.#host.release(known.endpoint, this);
+    this.#host.release(known.channel, this);
   }
 }

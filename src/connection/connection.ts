@@ -159,6 +159,11 @@ export class Connection implements CallHost, AnswerHost, Watched {
       this.#nextStream < LAST_OWN_STREAM;
   }
 
+  /** Whether this side said that it goes away. */
+  get hasLeft(): boolean {
+    return this.#goneLast !== undefined;
+  }
+
   /** Why it is over, or `undefined`. */
   get reason(): string | undefined {
     return this.#over;

@@ -28,6 +28,7 @@ export function sameInstance(a: Instance, b: Instance): boolean {
     metadata.every(([key, value]) => Object.hasOwn(b.metadata, key) && b.metadata[key] === value);
 }
 
-function sameTexts(a: readonly string[], b: readonly string[]): boolean {
+/** Whether two lists have the same texts in the same order. */
+export function sameTexts(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((text, i) => text === b[i]);
 }
