@@ -1,4 +1,3 @@
-import { Metadata } from "../core/metadata.ts";
 import { MAX_TIMER_MS } from "../core/platform.ts";
 import { procedureName } from "../core/service.ts";
 import { consistentHash } from "../balancer/consistent_hash.ts";
@@ -8,7 +7,8 @@ import { parseEndpoint } from "../transport/endpoint.ts";
 import { type Args, checked, UsageError } from "./args.ts";
 import { centersOf } from "./center_client.ts";
 import { CENTER, type Command } from "./command.ts";
-import { type Io, untilStopped } from "./io.ts";
+import { metadataOf, parseJson, readText } from "./input.ts";
+import type { Io } from "./io.ts";
 import { printable } from "./text.ts";
 
 /** Calls a procedure. */
@@ -60,16 +60,11 @@ function placeOf(args: Args): { endpoints: readonly string[] } | { center: reado
 }
 
 function callOptions(args: Args, io: Io): CallOptions {
-  const pairs = args.all("metadata").map((pair): [string, string] => {
-    const split = pair.indexOf("=");
-    if (split < 1) throw new UsageError(`Cannot use metadata "${pair}": write it as key=value`);
-    return [pair.slice(0, split), pair.slice(split + 1)];
-  });
   return {
     signal: io.signal,
     timeoutMs: timeoutOf(args),
     hashKey: args.get("key"),
-    metadata: checked(() => new Metadata(pairs)),
+    metadata: metadataOf(args),
   };
 }
 
@@ -86,19 +81,8 @@ function timeoutOf(args: Args): number | undefined {
 
 async function readRequest(operand: string | undefined, io: Io): Promise<unknown> {
   if (operand === undefined) return undefined;
-  try {
-    return JSON.parse(operand === "-" ? await readText(io) : operand);
-  } catch (error) {
-    if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
-    const from = operand === "-" ? " from stdin" : "";
-    throw new UsageError(`Cannot read the request${from} as JSON: ${printable(error.message)}`);
-  }
-}
-
-async function readText(io: Io): Promise<string> {
-  const bytes = await Promise.race([io.stdin(), untilStopped(io.signal)]);
-  io.signal.throwIfAborted();
-  return new TextDecoder("utf-8", { fatal: true }).decode(bytes ?? undefined);
+  if (operand === "-") return await parseJson(readText(io), "the request from stdin");
+  return await parseJson(operand, "the request");
 }
 
 async function print(message: unknown, io: Io): Promise<void> {

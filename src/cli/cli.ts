@@ -1,5 +1,5 @@
 /**
- * The command line: runs a center, lists and watches services, calls procedures.
+ * The command line: runs a center, lists and watches services, calls procedures, sets routing rules.
  *
  * ```sh
  * deno run -A jsr:@erpc/erpc/cli center
@@ -17,13 +17,16 @@ import { center } from "./center.ts";
 import { type Command, commandHelp, programHelp } from "./command.ts";
 import type { Io } from "./io.ts";
 import { list } from "./list.ts";
+import { route } from "./route.ts";
 import { suggest } from "./suggest.ts";
 import { printable, styled } from "./text.ts";
 import { watch } from "./watch.ts";
 
 export type { Io };
 
-const COMMANDS: ReadonlyMap<string, Command> = new Map([center, list, call, watch].map((each) => [each.name, each]));
+const COMMANDS: ReadonlyMap<string, Command> = new Map(
+  [center, list, call, watch, route].map((each) => [each.name, each]),
+);
 
 /**
  * Runs one command line, without the name of the program.

@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from 
 import { displayWidth } from "../../src/cli/table.ts";
 import { erpc, FakeIo } from "./fake_io.ts";
 
-const COMMANDS = ["center", "list", "call", "watch"];
+const COMMANDS = ["center", "list", "call", "watch", "route"];
 
 Deno.test("erpc, help, on stdout, names every command, exit code 0", async () => {
   for (const flag of ["--help", "-h"]) {
@@ -33,7 +33,7 @@ Deno.test("erpc, command lines that nobody understands, a hint on stderr, exit c
   const rows: [string[], RegExp][] = [
     [[], /^erpc finds, calls/],
     [["lsit"], /^Unknown command "lsit": did you mean "list"\?\nRun "erpc --help" to see how it is used\n$/],
-    [["frobnicate"], /^Unknown command "frobnicate": there are center, list, call, watch\n/],
+    [["frobnicate"], /^Unknown command "frobnicate": there are center, list, call, watch, route\n/],
     [["toString"], /^Unknown command "toString": there are/],
     [["--center", "x", "list"], /^Unknown flag "--center": the command comes first\n/],
     [["list", "--cnter", "x"], /^Unknown flag "--cnter": did you mean "--center"\?\nRun "erpc list --help" to see/],
@@ -56,6 +56,19 @@ Deno.test("erpc, command lines that nobody understands, a hint on stderr, exit c
     [["call", "demo.hello", "-m", "x"], /^Cannot use metadata "x": write it as key=value\n/],
     [["call", "demo.hello", "-m", "a b=c"], /^Cannot use metadata key "a b"/],
     [["call", "demo.hello", "-m", "rpc-x=c"], /^Cannot use metadata key "rpc-x"/],
+    [["route"], /^Missing <set\|list\|rm\|try>\n/],
+    [["route", "sett"], /^Cannot sett routing rules: there are set, list, rm, try; did you mean "set"\?\n/],
+    [["route", "set"], /^Missing <json>, a file or -\n/],
+    [["route", "set", "{"], /^Cannot read the rule as JSON: /],
+    [["route", "set", "[{}]"], /^Cannot use rule undefined: its name must match/],
+    [["route", "set", "/no/such/file"], /^Cannot read the file "\/no\/such\/file": /],
+    [["route", "rm"], /^Missing the rule's name\n/],
+    [["route", "try"], /^Missing <procedure>\n/],
+    [["route", "try", "hello"], /^Cannot use procedure "hello"/],
+    [
+      ["route", "try", "a.B/c", "--with", '{"name":"x","service":"a.C","to":[{}],"otherwise":"all"}'],
+      /^Rule "x" is about "a.C", not "a.B"\n/,
+    ],
     [["x\x1b[31m"], /^Unknown command "x\\u001b\[31m"/],
   ];
   for (const [args, message] of rows) {

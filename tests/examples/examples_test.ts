@@ -94,6 +94,21 @@ Deno.test("balance.ts, counts calls per server, and moves keys only to the serve
   assert(moved.length > 0 && moved.length < after.length, stdout);
 });
 
+Deno.test("canary.ts, sends as many users to the new version as the rule says, and none back", async () => {
+  const { code, stdout, stderr } = await run("canary.ts");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const rows = stdout.trim().split("\n").slice(1).map((line) => line.replace("%", "").trim().split(/\s+/).map(Number));
+  assertEquals(rows.map(([percent]) => percent), [0, 10, 50, 100], stdout);
+  let last = 0;
+  for (const [percent, old, fresh, forward, back] of rows) {
+    assertEquals([old + fresh, forward, back], [1_000, fresh - last, 0], stdout);
+    // The keys are always the same, so these figures are, too.
+    assertLess(Math.abs(fresh - percent * 10), 40, stdout);
+    last = fresh;
+  }
+  assertEquals([rows[0][2], rows[3][1]], [0, 0], stdout);
+});
+
 Deno.test("msgpack.ts, brings back bytes and 64-bit integers as what they were", async () => {
   const { code, stdout, stderr } = await run("msgpack.ts");
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
