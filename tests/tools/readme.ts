@@ -17,6 +17,7 @@ const FOLDERS: readonly [string, string][] = [
   ["balancer", "instances → one"],
   ["channel", "one endpoint as an invoker: dial, share, redial"],
   ["host", "listens, routes, runs handlers, drains"],
+  ["routing", "rules: which calls go to which instances"],
   ["center", "the center's contract, the center, the registry that asks one"],
   ["cluster", "many instances as one invoker"],
   ["server", "a host that registers itself"],
