@@ -56,6 +56,7 @@ export type { Criticality } from "./core/criticality.ts";
 export { TraceContext } from "./core/trace_context.ts";
 
 export type { Executed, RpcErrorOptions } from "./core/error.ts";
+export type { HedgeOptions, HedgeSurroundings } from "./interceptor/hedge.ts";
 export type { CallLine, LogOptions } from "./interceptor/log.ts";
 export { RetryBudgets } from "./interceptor/budget.ts";
 export type { RetryBudget } from "./interceptor/budget.ts";

@@ -20,6 +20,7 @@ import { Counters } from "../connection/counters.ts";
 import type { Settings } from "../connection/settings.ts";
 import { RetryBudgets } from "../interceptor/budget.ts";
 import { contain } from "../interceptor/contain.ts";
+import { hedge } from "../interceptor/hedge.ts";
 import { checkRetry, retry } from "../interceptor/retry.ts";
 import { dialling, systemTransport } from "../transport/transport.ts";
 import type { CallOptions, ClientOptions } from "./options.ts";
@@ -137,13 +138,20 @@ export class Client implements AsyncDisposable {
 
   /** What stands between a call and the cluster; the first is outermost. */
   #wrap(options: ClientOptions): Invoker {
-    const { counters, platform } = this.#settings;
+    const { counters, platform, timers } = this.#settings;
+    const shared = { platform, signal: this.#closing.signal, budgets: this.#budgets };
     const own: Interceptor[] = [];
+    if (options.hedge !== undefined) {
+      own.push(hedge(options.hedge, {
+        ...shared,
+        after: (ms, fire) => timers.after(ms, fire),
+        onHedge: () => void counters.callsHedged++,
+        onWin: () => void counters.hedgesWon++,
+      }));
+    }
     if (options.retry !== false) {
       own.push(retry(options.retry, {
-        platform,
-        signal: this.#closing.signal,
-        budgets: this.#budgets,
+        ...shared,
         onRetry: () => void counters.callsRetried++,
         onThrottled: () => void counters.retriesThrottled++,
       }));

@@ -6,6 +6,7 @@ import type { Logger } from "../core/logger.ts";
 import type { Metadata, MetadataInit } from "../core/metadata.ts";
 import type { Platform } from "../core/platform.ts";
 import type { Balancer } from "../balancer/balancer.ts";
+import type { HedgeOptions } from "../interceptor/hedge.ts";
 import type { RetryOptions } from "../interceptor/retry.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { TlsClientOptions } from "../transport/tls_options.ts";
@@ -31,6 +32,11 @@ export interface ClientOptions {
   retry?: RetryOptions | false;
   /** How much calls matter where neither the call, nor its method, nor its `parent` says. Default `default`. */
   criticality?: Criticality;
+  /**
+   * When idempotent calls are sent once more before they have been answered: `{}` for after the 95th percentile of replies.
+   * Default: never.
+   */
+  hedge?: HedgeOptions;
   /** What a peer may cost. */
   limits?: Partial<Limits>;
   /** How servers and centers at `tls://` endpoints are dialled. */

@@ -63,7 +63,9 @@ export class Cluster implements ViewHost {
     } catch (error) {
       return Promise.reject(error);
     }
-    return member === undefined ? this.#invokeLater(view, call) : member.channel.invoke(call);
+    if (member === undefined) return this.#invokeLater(view, call);
+    if (call.elsewhere && call.avoid?.includes(member.endpoint)) return Promise.reject(nowhereElse(call));
+    return member.channel.invoke(call);
   };
 
   /** Ends everything at once. */
@@ -134,4 +136,8 @@ export class Cluster implements ViewHost {
 /** Instances with the same endpoints share a connection. */
 function keyOf(endpoints: readonly string[]): string {
   return endpoints.join(" ");
+}
+
+function nowhereElse(call: Call): RpcError {
+  return new RpcError("cancelled", `There is no other instance of service "${call.service}"`, { executed: "no" });
 }

@@ -14,6 +14,10 @@ export class Counters {
   callsRetried = 0;
   /** Calls not sent once more because the budget of their service did not allow it. */
   retriesThrottled = 0;
+  /** Calls sent once more while the first was still under way. */
+  callsHedged = 0;
+  /** Calls that a hedge answered. */
+  hedgesWon = 0;
   /** What handlers, interceptors, loggers and callbacks of calls threw, and is no `RpcError`. */
   uncaughtErrors = 0;
   /** Calls received. */

@@ -135,6 +135,10 @@ export class Call {
   readonly context: Context | undefined;
   /** Endpoints where an earlier attempt failed, which balancing goes round while others are left. */
   avoid: readonly string[] | undefined = undefined;
+  /** Whether it must go to an endpoint that is none of `avoid`, or nowhere. */
+  elsewhere = false;
+  /** Whether it was sent beside an attempt that is still under way. */
+  hedge = false;
   /** Where balancing sent it. Written on the way out. */
   endpoint: string | undefined = undefined;
   /** When it was put on its way, on the platform's clock. Written on the way out. */
@@ -146,6 +150,7 @@ export class Call {
   #service: string | undefined;
   #signal: AbortSignal | undefined;
   #metadata: Metadata | undefined;
+  #noted = false;
 
   /** Makes a call. Users get theirs from a client; tests and adapters make them. */
   constructor(init: CallInit) {
@@ -190,15 +195,19 @@ export class Call {
     return this.#metadata !== undefined && this.#metadata.size > 0;
   }
 
-  /** Takes note of how this attempt failed, for whoever explains the failure in the end. */
+  /** Takes note of how this attempt failed, for whoever explains the failure in the end. Only the first time counts. */
   note({ code, executed, message }: RpcError, now: number): void {
-    const { endpoint, sentAt, startedAt } = this;
+    const { endpoint, sentAt, startedAt, hedge } = this;
+    // A hedge for which there was no other instance was no attempt.
+    if (this.#noted || (hedge && endpoint === undefined)) return;
+    this.#noted = true;
     this.history ??= [];
     const before = this.history.at(-1);
     const begunAt = startedAt + (before?.endedMs ?? 0);
     const sent = sentAt !== undefined;
     this.history.push({
       endpoint,
+      hedge,
       sent,
       queuedMs: Math.max(0, (sentAt ?? now) - begunAt),
       waitedMs: sent ? Math.max(0, now - sentAt) : 0,
@@ -234,6 +243,8 @@ export class Call {
       ...changes,
     });
     copy.avoid = changes.avoid ?? this.avoid;
+    copy.elsewhere = this.elsewhere;
+    copy.hedge = this.hedge;
     copy.history = this.history ??= [];
     copy.requestsTaken = this.requestsTaken;
     return copy;

@@ -5,6 +5,8 @@ import type { Executed } from "./error.ts";
 export interface Attempt {
   /** Where it was sent, or `undefined` when nobody was found. */
   readonly endpoint: string | undefined;
+  /** Whether it was sent beside an attempt that was still under way. */
+  readonly hedge: boolean;
   /** Whether it was put on its way. */
   readonly sent: boolean;
   /** How long it took to be put on its way, or to be given up before that, in milliseconds. */
@@ -44,7 +46,9 @@ export function explain({ procedure, resolved, rule, attempts, totalMs }: Explan
     const time = attempt.sent
       ? `queued ${Math.round(attempt.queuedMs)} ms, waited ${Math.round(attempt.waitedMs)} ms`
       : `not sent in ${Math.round(attempt.queuedMs)} ms`;
-    return `${index + 1}. ${where} (${time}): ${attempt.code}, executed: ${attempt.executed}`;
+    return `${index + 1}. ${where} (${
+      attempt.hedge ? "hedge, " : ""
+    }${time}): ${attempt.code}, executed: ${attempt.executed}`;
   });
   return `"${procedure}" failed after ${Math.round(totalMs)} ms with ${instances} known${ruled}; tried ${
     tried.join("; ")

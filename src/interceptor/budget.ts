@@ -54,6 +54,11 @@ export class RetryBudget {
     this.#tokens--;
     return true;
   }
+
+  /** Gives back what was paid for a hedge that went nowhere. */
+  refund(): void {
+    this.#tokens = Math.min(this.#max, this.#tokens + 1);
+  }
 }
 
 /** The budgets of all services that one client calls. */

@@ -105,7 +105,8 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
   };
 
   return (next) => {
-    const again = async (call: Call, budget: RetryBudget, error: unknown): Promise<Reply> => {
+    const again = async (first: Call, budget: RetryBudget, error: unknown): Promise<Reply> => {
+      let call = first;
       // Somebody before this client tries again already.
       const maxAttempts = call.attempt > 0 ? 1 : policy.maxAttempts;
       let replays = 0;
@@ -135,7 +136,11 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
         }
         onRetry?.(call);
         try {
-          return budget.passed(await next(call));
+          const reply = next(call);
+          // Whoever stands around this sees where it is now.
+          first.endpoint = call.endpoint;
+          first.sentAt = call.sentAt;
+          return budget.passed(await reply);
         } catch (caught) {
           error = caught;
         }

@@ -134,3 +134,12 @@ Deno.test("auth.ts, lets those in who show the token", async () => {
     stderr: "",
   });
 });
+
+Deno.test("hedge.ts, answers slow calls from another server", async () => {
+  const { code, stdout, stderr } = await run("hedge.ts", "300");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const row = (name: string) => new RegExp(`^${name} +(.*)$`, "m").exec(stdout)?.[1].split(/ +/).map(Number) ?? [];
+  assertEquals(row("without").slice(3, 5), [0, 0], stdout);
+  const [hedges, won] = row("with").slice(3, 5);
+  assert(hedges > 0 && won > 0 && hedges >= won, stdout);
+});
