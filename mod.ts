@@ -57,7 +57,12 @@ export type { Instance } from "./src/registry/instance.ts";
 // Balance: who is called next.
 export { random } from "./src/balancer/random.ts";
 export { roundRobin } from "./src/balancer/round_robin.ts";
+export { leastLoaded } from "./src/balancer/least_loaded.ts";
 export { consistentHash } from "./src/balancer/consistent_hash.ts";
+export { firstAvailable } from "./src/balancer/first_available.ts";
+export { byZone } from "./src/balancer/by_zone.ts";
+export { slowStart } from "./src/balancer/slow_start.ts";
+export { subset } from "./src/balancer/subset.ts";
 export type { Balancer } from "./src/balancer/balancer.ts";
 
 // Guard: what is wrapped around calls.

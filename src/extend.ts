@@ -43,8 +43,12 @@ export type { Rule, RuleCondition, RuleTarget } from "./routing/rule.ts";
 export type { TextMatch, TextMatches } from "./routing/text_match.ts";
 
 // A balancer.
-export type { Balancer, Candidate, Picker, PickRequest } from "./balancer/balancer.ts";
+export type { Balancer, Candidate, Picker, PickRequest, Surroundings } from "./balancer/balancer.ts";
+export type { ByZoneOptions } from "./balancer/by_zone.ts";
 export type { ConsistentHashOptions } from "./balancer/consistent_hash.ts";
+export type { SlowStartOptions } from "./balancer/slow_start.ts";
+export type { SubsetOptions } from "./balancer/subset.ts";
+export type { LoadReport } from "./core/load.ts";
 
 // An interceptor.
 export type { Call, CallInit, Interceptor, Invoker, Reply, ReplyInit } from "./core/call.ts";

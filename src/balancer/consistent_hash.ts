@@ -1,43 +1,66 @@
-import { checkInteger, withDefaults } from "../core/options.ts";
-import type { Balancer, Candidate } from "./balancer.ts";
+import { checkInteger, checkNumber, withDefaults } from "../core/options.ts";
+import { type Balancer, type Candidate, isAvoided } from "./balancer.ts";
 import { murmur3, murmur3Pair } from "./hash.ts";
 import { usableWeight, withWeight } from "./weight.ts";
 
-/** How {@link consistentHash} makes its ring. */
+/** How {@link consistentHash} makes its ring, and when a call goes on to the next instance on it. */
 export interface ConsistentHashOptions {
   /**
    * How many points an instance of average weight has on the ring, 1 to 4096. The busiest of a hundred instances has some
    * 3 ÷ √(this number) more keys than the mean: a quarter more with 128. Every client must use the same. Default 128.
    */
   pointsPerInstance?: number;
+  /**
+   * How many times its share of the calls that this client has running an instance takes, 1 or more, before further keys
+   * of its own go to the next instance on the ring; `Infinity` for never. Default 1.25.
+   */
+  maxLoad?: number;
 }
 
-/** How the ring is made where nothing is said. */
+/** What holds where nothing is said. */
 export const DEFAULT_CONSISTENT_HASH: Readonly<Required<ConsistentHashOptions>> = Object.freeze({
   pointsPerInstance: 128,
+  maxLoad: 1.25,
 });
+
+/** So many calls may run anywhere, whatever the share is: with few at a time, keeping together what belongs together is better. */
+const ALWAYS_TAKEN = 8;
 
 /**
  * Calls with the same `hashKey` go to the same instance, from every client, whatever order it knows the instances in.
  * When one of n instances joins or leaves, about 1/n of the keys move, all of them to it or from it.
  *
+ * No instance gets much more than its share: while it has `maxLoad` times that running (and more than a few calls), its keys
+ * go to the instance that is next on the ring, the same one for the same key. Calls that run on instances which are leaving
+ * count as well.
+ *
  * A call without a key goes anywhere. An instance to go round is left for the next one on the ring. An instance has points,
  * and so keys, in proportion to its weight; weight 0 takes none unless every weight is 0.
  *
  * @throws {RangeError} {TypeError}
- * @see Karger et al., "Consistent hashing and random trees", STOC 1997
+ * @see Karger et al., "Consistent hashing and random trees", STOC 1997; Mirrokni et al., "Consistent hashing with bounded
+ * loads", SODA 2018
  */
 export function consistentHash(options?: ConsistentHashOptions): Balancer {
-  const { pointsPerInstance } = withDefaults(DEFAULT_CONSISTENT_HASH, options);
+  const { pointsPerInstance, maxLoad } = withDefaults(DEFAULT_CONSISTENT_HASH, options);
   checkInteger("pointsPerInstance", pointsPerInstance, 1, 4096);
+  checkNumber("maxLoad", maxLoad, 1, Infinity);
   return {
     name: "consistent_hash",
-    build(candidates, random) {
+    build(candidates, random, surroundings) {
       if (candidates.length === 0) return () => undefined;
       const ring = buildRing(candidates, pointsPerInstance);
-      return (request) => {
-        const key = request.hashKey;
-        return pick(ring, key === undefined ? random.u32() : murmur3(key), request.avoid);
+      const { takers, shares } = ring;
+      const hasRoom = (owner: number) => {
+        const { inFlight } = takers[owner];
+        // Few calls need no division.
+        return inFlight < ALWAYS_TAKEN || inFlight < maxLoad * shares[owner] * (surroundings.inFlight + 1);
+      };
+      return ({ hashKey, avoid }) => {
+        const first = pointOf(ring, hashKey === undefined ? random.u32() : murmur3(hashKey));
+        const owner = ring.owners[first];
+        if (hasRoom(owner) && !isAvoided(takers[owner], avoid)) return takers[owner];
+        return next(ring, first, avoid, hasRoom);
       };
     },
   };
@@ -48,11 +71,14 @@ type Points = Uint32Array<ArrayBuffer>;
 /** Points in the order of their hashes; `owners[i]` is the place in `takers` of the instance that point i belongs to. */
 interface Ring {
   readonly takers: readonly Candidate[];
+  /** Which share of the calls each of `takers` should have. */
+  readonly shares: readonly number[];
   readonly hashes: Points;
   readonly owners: Points;
 }
 
-function pick({ takers, hashes, owners }: Ring, hash: number, avoid: readonly string[] | undefined): Candidate {
+/** The first point that is not before a hash. */
+function pointOf({ hashes }: Ring, hash: number): number {
   let low = 0;
   let high = hashes.length;
   while (low < high) {
@@ -60,14 +86,27 @@ function pick({ takers, hashes, owners }: Ring, hash: number, avoid: readonly st
     if (hashes[middle] < hash) low = middle + 1;
     else high = middle;
   }
-  const first = low === hashes.length ? 0 : low;
-  const owner = takers[owners[first]];
-  if (avoid === undefined || avoid.length === 0 || !avoid.includes(owner.endpoint)) return owner;
-  for (let step = 1; step < owners.length; step++) {
-    const candidate = takers[owners[(first + step) % owners.length]];
-    if (!avoid.includes(candidate.endpoint)) return candidate;
+  return low === hashes.length ? 0 : low;
+}
+
+/** The first behind a point with room, or else the first that need not be gone round, or else the owner of the point. */
+function next(
+  { takers, owners }: Ring,
+  first: number,
+  avoid: readonly string[] | undefined,
+  hasRoom: (owner: number) => boolean,
+): Candidate {
+  const seen = new Set<number>();
+  let full: number | undefined;
+  for (let step = 0; step < owners.length && seen.size < takers.length; step++) {
+    const owner = owners[first + step < owners.length ? first + step : first + step - owners.length];
+    if (seen.has(owner)) continue;
+    seen.add(owner);
+    if (isAvoided(takers[owner], avoid)) continue;
+    if (hasRoom(owner)) return takers[owner];
+    full ??= owner;
   }
-  return owner;
+  return takers[full ?? owners[first]];
 }
 
 function buildRing(candidates: readonly Candidate[], pointsPerInstance: number): Ring {
@@ -92,7 +131,8 @@ function buildRing(candidates: readonly Candidate[], pointsPerInstance: number):
       owners[point] = owner;
     }
   }
-  return { takers, ...sorted(hashes, owners) };
+  const sum = weights.reduce((sum, weight) => sum + weight, 0);
+  return { takers, shares: weights.map((weight) => weight / sum), ...sorted(hashes, owners) };
 }
 
 /** Where two points meet, the lower id has the key, whatever order the candidates came in. */

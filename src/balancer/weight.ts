@@ -14,3 +14,14 @@ export function withWeight(candidates: readonly Candidate[]): readonly Candidate
   const left = candidates.filter((candidate) => usableWeight(candidate.instance) > 0);
   return left.length === 0 ? candidates : left;
 }
+
+/**
+ * What each candidate of {@link withWeight} has for its weight where the mean is 1; `undefined` when all have the same.
+ */
+export function relativeWeights(candidates: readonly Candidate[]): Float64Array | undefined {
+  // Only where all are 0 are there any: then all count alike.
+  const weights = Float64Array.from(candidates, ({ instance }) => usableWeight(instance) || 1);
+  if (weights.every((weight) => weight === weights[0])) return undefined;
+  const mean = weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
+  return weights.map((weight) => weight / mean);
+}

@@ -5,9 +5,10 @@
  * States: idle → connecting → ready → idle (lost, or going away) … and connecting → failing → idle once the pause is over; where
  * the pace says so, ready → failing too.
  */
-import type { Call, Invoker, Reply } from "../core/call.ts";
+import type { Call, Reply } from "../core/call.ts";
 import { asRpcError, RpcError } from "../core/error.ts";
 import type { LoadReport } from "../core/load.ts";
+import type { CallObserver } from "../core/observer.ts";
 import { waitFor } from "../core/wait.ts";
 import { Connection } from "../connection/connection.ts";
 import type { Settings } from "../connection/settings.ts";
@@ -75,14 +76,12 @@ export class Channel {
     return this.#connection?.isOpen ? this.#connection : undefined;
   }
 
-  /** Carries a call. */
-  readonly invoke: Invoker = (call: Call): Promise<Reply> => {
+  /** Carries a call, and tells an observer how it ended. */
+  readonly invoke = (call: Call, observer?: CallObserver): Promise<Reply> => {
     const connection = this.#connection;
-    if (connection !== undefined && connection.isOpen) {
-      call.endpoint = this.endpoint;
-      return connection.invoke(call);
-    }
-    return this.#invokeLater(call);
+    call.endpoint = this.endpoint;
+    if (connection !== undefined && connection.isOpen) return connection.invoke(call, observer);
+    return this.#invokeLater(call, observer);
   };
 
   /** Dials unless it is connected. @throws {RpcError} `unavailable` */
@@ -107,19 +106,30 @@ export class Channel {
     await this.#dialling?.catch(() => {});
   }
 
-  async #invokeLater(call: Call): Promise<Reply> {
-    call.endpoint = this.endpoint;
+  async #invokeLater(call: Call, observer: CallObserver | undefined): Promise<Reply> {
+    let connection: Connection;
+    try {
+      connection = await this.#connectFor(call);
+    } catch (error) {
+      observer?.onSettled(call, error as RpcError);
+      throw error;
+    }
+    return await connection.invoke(call, observer);
+  }
+
+  /** The connection for a call that finds none. @throws {RpcError} */
+  async #connectFor(call: Call): Promise<Connection> {
+    const { timers } = this.#settings;
     for (;;) {
       if (this.#state === "failing") {
         if (!call.waitForReady) throw this.#unavailable();
         const wanted = new Promise<void>((resolve) => this.#wanted.push(resolve));
-        await waitFor(wanted, call, this.#settings.timers, `waiting to dial ${this.endpoint} again`);
+        await waitFor(wanted, call, timers, `waiting to dial ${this.endpoint} again`);
       }
       try {
-        const connection = await waitFor(this.connect(), call, this.#settings.timers, `connecting to ${this.endpoint}`);
-        return await connection.invoke(call);
+        return await waitFor(this.connect(), call, timers, `connecting to ${this.endpoint}`);
       } catch (error) {
-        if (!call.waitForReady || !(error instanceof RpcError) || error !== this.#failure) throw error;
+        if (!call.waitForReady || error !== this.#failure) throw error;
       }
     }
   }

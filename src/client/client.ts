@@ -4,6 +4,7 @@ import { checkCriticality, type Criticality, jointCriticality } from "../core/cr
 import { RpcError } from "../core/error.ts";
 import { checkLimits } from "../core/limits.ts";
 import { containLogger } from "../core/logger.ts";
+import type { LoadReport } from "../core/load.ts";
 import { Metadata } from "../core/metadata.ts";
 import { checkDuration } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
@@ -60,7 +61,14 @@ export interface ClientStats {
       readonly endpoint: string;
       /** What the channel to it is doing: `idle`, `connecting`, `ready`, `failing` or `closed`. */
       readonly state: string;
+      /** How many calls it has running there, streams included. */
       readonly inFlight: number;
+      /** How long its replies take, in milliseconds; 0 unless the balancer goes by it. */
+      readonly latencyMs: number;
+      /** Which share of its calls it failed of late, 0 to 1; 0 unless the balancer goes by it. */
+      readonly errorShare: number;
+      /** What it last said about its load, if that was a moment ago. */
+      readonly load: LoadReport | undefined;
       /** Whether its registry doubts that it lives. */
       readonly suspect: boolean;
       /** Whether it is a last resort: one registry has missed it, and only one that can't be heard has not. */
@@ -226,13 +234,16 @@ export class Client implements AsyncDisposable {
         staleMs: view.resolver.staleMs,
         sources: view.resolver.sources,
         retryTokens: this.#budgets.tokens(view.service),
-        instances: view.members.map(({ instance, endpoint, channel, inFlight, suspect, doubtful }) => ({
-          id: instance.id,
-          endpoint,
-          state: channel.state,
-          inFlight,
-          suspect,
-          doubtful,
+        instances: view.members.map((member) => ({
+          id: member.instance.id,
+          endpoint: member.endpoint,
+          state: member.channel.state,
+          inFlight: member.inFlight,
+          latencyMs: member.latencyMs,
+          errorShare: member.errorShare,
+          load: member.load,
+          suspect: member.suspect,
+          doubtful: member.doubtful,
         })),
       })),
     };

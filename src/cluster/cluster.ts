@@ -2,7 +2,7 @@
 import type { Call, Invoker, Reply } from "../core/call.ts";
 import { RpcError } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
-import type { Platform } from "../core/platform.ts";
+import { hexId, type Platform } from "../core/platform.ts";
 import { waitFor } from "../core/wait.ts";
 import type { Balancer } from "../balancer/balancer.ts";
 import { Channel } from "../channel/channel.ts";
@@ -12,6 +12,7 @@ import type { Member } from "./member.ts";
 import { RuleFollower } from "./rule_follower.ts";
 import { ServiceView, type ViewHost } from "./service_view.ts";
 import type { RuleSource, Source } from "./source.ts";
+import { Traffic } from "./traffic.ts";
 
 /** Many instances as one invoker. */
 export class Cluster implements ViewHost {
@@ -25,6 +26,7 @@ export class Cluster implements ViewHost {
   readonly #views = new Map<string, ServiceView>();
   readonly #channels = new Map<string, { channel: Channel; users: ServiceView[] }>();
   readonly #leaving = new Set<Channel>();
+  readonly #id: string;
   #closed = false;
 
   constructor(sources: readonly Source[], balancer: Balancer, settings: Settings, transport: Transport) {
@@ -34,6 +36,7 @@ export class Cluster implements ViewHost {
     this.logger = settings.logger;
     this.#settings = settings;
     this.#transport = transport;
+    this.#id = settings.identity.instance || hexId(settings.platform.random, 16);
     const tellers = sources.filter((source): source is Source & RuleSource => source.watchRules !== undefined);
     this.rules = tellers.length === 0 ? undefined : new RuleFollower(tellers, this);
   }
@@ -65,7 +68,7 @@ export class Cluster implements ViewHost {
     }
     if (member === undefined) return this.#invokeLater(view, call);
     if (call.elsewhere && call.avoid?.includes(member.endpoint)) return Promise.reject(nowhereElse(call));
-    return member.channel.invoke(call);
+    return member.invoke(call);
   };
 
   /** Ends everything at once. */
@@ -75,6 +78,11 @@ export class Cluster implements ViewHost {
     await Promise.all([this.rules?.close(), ...this.views.map((view) => view.close())]);
     await Promise.all(channels.map((channel) => channel.close()));
     this.#views.clear();
+  }
+
+  traffic(): Traffic {
+    const { identity, timers } = this.#settings;
+    return new Traffic(identity.zone, this.#id, this.balancer.observes === true, timers);
   }
 
   acquire(endpoints: readonly string[], view: ServiceView): Channel {
@@ -128,7 +136,7 @@ export class Cluster implements ViewHost {
       if (view.isClosed || (view.isKnown && !call.waitForReady)) throw view.problem;
       await waitFor(view.changed(), call, this.#settings.timers, `looking for instances of service "${call.service}"`);
       const member = view.pick(call);
-      if (member !== undefined) return await member.channel.invoke(call);
+      if (member !== undefined) return await member.invoke(call);
     }
   }
 }

@@ -1,27 +1,106 @@
+import type { Call, Reply } from "../core/call.ts";
+import type { RpcError } from "../core/error.ts";
+import type { LoadReport } from "../core/load.ts";
+import { type CallObserver, isServersFault } from "../core/observer.ts";
 import type { Candidate } from "../balancer/balancer.ts";
+import { Observations } from "../balancer/observations.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Resolved } from "./merged_set.ts";
+import type { Traffic } from "./traffic.ts";
 
-/** An instance of a service with the channel to it. */
-export class Member implements Candidate {
-  readonly instance: Instance;
+/** How long what a server said about its load is worth something. */
+const LOAD_FRESH_MS = 2_000;
+
+/** An instance of a service with the channel to it, and what became of the calls that it got. */
+export class Member implements Candidate, CallObserver {
   readonly endpoint: string;
-  readonly channel: Channel;
-  /** Whether the registry doubts that it lives. */
-  readonly suspect: boolean;
-  /** Whether it is a last resort, for when nobody else is left. */
-  readonly doubtful: boolean;
+  readonly since: number;
+  inFlight = 0;
+  streams = 0;
+  #resolved: Resolved;
+  #channel: Channel;
+  readonly #traffic: Traffic;
+  readonly #observations: Observations | undefined;
 
-  constructor({ instance, suspect, doubtful }: Resolved, channel: Channel) {
-    this.instance = instance;
+  constructor(resolved: Resolved, channel: Channel, traffic: Traffic, since: number) {
     this.endpoint = channel.endpoint;
-    this.channel = channel;
-    this.suspect = suspect;
-    this.doubtful = doubtful;
+    this.since = since;
+    this.#resolved = resolved;
+    this.#channel = channel;
+    this.#traffic = traffic;
+    if (traffic.observed) this.#observations = new Observations();
   }
 
-  get inFlight(): number {
-    return this.channel.inFlight;
+  get instance(): Instance {
+    return this.#resolved.instance;
   }
+
+  get channel(): Channel {
+    return this.#channel;
+  }
+
+  /** Whether the registry doubts that it lives. */
+  get suspect(): boolean {
+    return this.#resolved.suspect;
+  }
+
+  /** Whether it is a last resort, for when nobody else is left. */
+  get doubtful(): boolean {
+    return this.#resolved.doubtful;
+  }
+
+  get latencyMs(): number {
+    return this.#observations?.latencyAt(this.#traffic.now()) ?? 0;
+  }
+
+  get errorShare(): number {
+    return this.#observations?.errorShareAt(this.#traffic.now()) ?? 0;
+  }
+
+  get load(): LoadReport | undefined {
+    return this.#channel.freshLoad(this.#traffic.now(), LOAD_FRESH_MS);
+  }
+
+  /** Whether this is what was known of it before, so that what was seen of it holds. */
+  isSame({ instance: { id, incarnation, endpoints } }: Resolved): boolean {
+    const { instance } = this;
+    return id === instance.id && incarnation === instance.incarnation && endpoints[0] === this.endpoint;
+  }
+
+  /** The registry says something else about it, or it is back. */
+  update(resolved: Resolved, channel: Channel): void {
+    this.#resolved = resolved;
+    this.#channel = channel;
+  }
+
+  /** Carries a call. */
+  invoke(call: Call): Promise<Reply> {
+    this.inFlight++;
+    this.#traffic.inFlight++;
+    if (isStream(call)) this.streams++;
+    return this.#channel.invoke(call, this);
+  }
+
+  onSettled(call: Call, failure: RpcError | undefined): void {
+    this.inFlight--;
+    this.#traffic.inFlight--;
+    if (isStream(call)) this.streams--;
+    else if (this.#observations !== undefined) this.#observe(this.#observations, call, failure);
+  }
+
+  #observe(observations: Observations, { sentAt, kind }: Call, failure: RpcError | undefined): void {
+    // Of a one-way call nobody knows how it went.
+    if (sentAt === undefined || kind === "oneway") return;
+    const now = this.#traffic.now();
+    const tookMs = now - sentAt;
+    if (failure === undefined) observations.replied(tookMs, false, now);
+    else if (failure.code === "cancelled") observations.waited(tookMs, now);
+    // One that has no room for a call is not broken, but others will have more.
+    else observations.replied(tookMs, isServersFault(failure) || failure.code === "resource_exhausted", now);
+  }
+}
+
+function isStream({ kind }: Call): boolean {
+  return kind !== "unary" && kind !== "oneway";
 }

@@ -1,6 +1,6 @@
 import { asRpcError, RpcError } from "../core/error.ts";
 import type { Random } from "../core/platform.ts";
-import type { Balancer, Candidate, Picker, PickRequest } from "../balancer/balancer.ts";
+import type { Balancer, Candidate, Picker, PickRequest, Surroundings } from "../balancer/balancer.ts";
 import { Member } from "./member.ts";
 
 /**
@@ -11,13 +11,15 @@ export class Selection {
   readonly #service: string;
   readonly #balancer: Balancer;
   readonly #random: Random;
+  readonly #surroundings: Surroundings;
   #members: readonly Member[] = [];
   #picker: Picker | undefined;
 
-  constructor(service: string, balancer: Balancer, random: Random) {
+  constructor(service: string, balancer: Balancer, random: Random, surroundings: Surroundings) {
     this.#service = service;
     this.#balancer = balancer;
     this.#random = random;
+    this.#surroundings = surroundings;
   }
 
   /** The members that it picks from, in the order of their ids. */
@@ -35,7 +37,7 @@ export class Selection {
     this.#picker = undefined;
   }
 
-  /** Picks a member, or `undefined` when there is none. @throws {RpcError} when the balancer gives what it was not given */
+  /** Picks a member, or `undefined` when none will do. @throws {RpcError} when the balancer gives what it was not given */
   pick(request: PickRequest): Member | undefined {
     if (this.#members.length === 0) return undefined;
     let picked: Candidate | undefined;
@@ -44,20 +46,16 @@ export class Selection {
     } catch (error) {
       throw asRpcError(error, "internal", `Balancer "${this.#balancer.name}" failed`, { executed: "no" });
     }
-    if (!(picked instanceof Member)) {
-      throw new RpcError(
-        "internal",
-        `Balancer "${this.#balancer.name}" picked ${
-          picked === undefined ? "nothing" : "what was no candidate"
-        } for "${this.#service}" out of ${this.#members.length} instances`,
-        { executed: "no" },
-      );
-    }
-    return picked;
+    if (picked === undefined || picked instanceof Member) return picked;
+    throw new RpcError(
+      "internal",
+      `Balancer "${this.#balancer.name}" picked what was no candidate for "${this.#service}" out of ${this.#members.length} instances`,
+      { executed: "no" },
+    );
   }
 
   #build(): Picker {
     const well = this.#members.filter(({ doubtful, channel }) => !doubtful && channel.state !== "failing");
-    return this.#balancer.build(well.length > 0 ? well : this.#members, this.#random);
+    return this.#balancer.build(well.length > 0 ? well : this.#members, this.#random, this.#surroundings);
   }
 }

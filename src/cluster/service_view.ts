@@ -15,6 +15,10 @@ import { Routes } from "./routes.ts";
 import type { RuleFollower } from "./rule_follower.ts";
 import { Selection } from "./selection.ts";
 import type { Source } from "./source.ts";
+import type { Traffic } from "./traffic.ts";
+
+/** How many of those who left are remembered. */
+const MAX_DEPARTED = 100;
 
 /** What a view needs of the cluster. */
 export interface ViewHost {
@@ -24,6 +28,8 @@ export interface ViewHost {
   readonly sources: readonly Source[];
   /** What is known of routing rules; `undefined` when nobody tells of any. */
   readonly rules: RuleFollower | undefined;
+  /** What runs of a service that is followed from now on: nothing. */
+  traffic(): Traffic;
   /** The channel to an instance with these endpoints, counted once more; each is released once. */
   acquire(endpoints: readonly string[], view: ServiceView): Channel;
   /** Counted once less. */
@@ -37,7 +43,10 @@ export class ServiceView {
   /** Where its instances come from. */
   readonly resolver: Resolver;
   readonly #host: ViewHost;
+  readonly #traffic: Traffic;
   readonly #members = new Map<string, Member>();
+  /** Who was there and is not: one that comes back as it was need not show again what it is worth. The last to leave is last. */
+  readonly #departed = new Map<string, Member>();
   readonly #all: Selection;
   /** What its routing rules say; `undefined` when it has none. */
   #routes: Routes | undefined;
@@ -47,6 +56,7 @@ export class ServiceView {
   constructor(service: string, host: ViewHost) {
     this.service = service;
     this.#host = host;
+    this.#traffic = host.traffic();
     this.#all = this.#select();
     this.#routes = this.#route();
     const { sources, platform, logger } = host;
@@ -54,7 +64,7 @@ export class ServiceView {
     this.resolver = new Resolver(service, { sources, platform, logger, onDifference });
   }
 
-  /** The instances, in the order of their ids. */
+  /** The instances, in the order of their ids, or in which their endpoints were given. */
   get members(): readonly Member[] {
     return this.#all.members;
   }
@@ -72,8 +82,11 @@ export class ServiceView {
   /** Why nobody can be picked. */
   get problem(): RpcError {
     const { failure, warming } = this.resolver;
+    const known = this.members.length;
     const why = this.#closed
       ? "the client was closed"
+      : known > 0
+      ? `balancer "${this.#host.balancer.name}" chose none of its ${known} instances`
       : failure !== undefined
       ? `the registry can't be reached: ${textOf(failure)}`
       : warming
@@ -92,7 +105,7 @@ export class ServiceView {
   }
 
   /**
-   * Picks an instance, or `undefined` when there is none yet.
+   * Picks an instance, or `undefined` when none will do, or none yet.
    * @throws {RpcError} when a routing rule leaves none, or the balancer gives what it was not given
    */
   pick(call: Call): Member | undefined {
@@ -122,7 +135,7 @@ export class ServiceView {
   }
 
   #select(): Selection {
-    return new Selection(this.service, this.#host.balancer, this.#host.platform.random);
+    return new Selection(this.service, this.#host.balancer, this.#host.platform.random, this.#traffic);
   }
 
   #route(): Routes | undefined {
@@ -138,10 +151,14 @@ export class ServiceView {
   }
 
   #apply({ put, removed }: Difference): void {
+    // Whoever the client began with is not new to it.
+    const since = this.#members.size + this.#departed.size === 0 ? -Infinity : this.#traffic.now();
     for (const id of removed) this.#remove(id);
-    for (const resolved of put) this.#put(resolved);
+    for (const resolved of put) this.#put(resolved, since);
     if (put.length > 0 || removed.length > 0) {
-      this.#setMembers([...this.#members.values()].sort((a, b) => a.instance.id < b.instance.id ? -1 : 1));
+      const members = [...this.#members.values()];
+      if (!this.#host.sources[0].ordered) members.sort((a, b) => a.instance.id < b.instance.id ? -1 : 1);
+      this.#setMembers(members);
     }
     this.#tell();
   }
@@ -152,13 +169,18 @@ export class ServiceView {
     resolve();
   }
 
-  #put(resolved: Resolved): void {
+  #put(resolved: Resolved, since: number): void {
     const { id, endpoints } = resolved.instance;
     const known = this.#members.get(id);
     const same = known !== undefined && sameTexts(known.instance.endpoints, endpoints);
     const channel = same ? known.channel : this.#host.acquire(endpoints, this);
     if (known !== undefined && !same) this.#host.release(known.channel, this);
-    this.#members.set(id, new Member(resolved, channel));
+    const before = known ?? this.#departed.get(id);
+    this.#departed.delete(id);
+    if (before?.isSame(resolved)) {
+      before.update(resolved, channel);
+      this.#members.set(id, before);
+    } else this.#members.set(id, new Member(resolved, channel, this.#traffic, since));
   }
 
   #remove(id: string): void {
@@ -166,5 +188,10 @@ export class ServiceView {
     if (known === undefined) return;
     this.#members.delete(id);
     this.#host.release(known.channel, this);
+    this.#departed.set(id, known);
+    for (const oldest of this.#departed.keys()) {
+      if (this.#departed.size <= MAX_DEPARTED) break;
+      this.#departed.delete(oldest);
+    }
   }
 }

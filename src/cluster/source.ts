@@ -13,6 +13,8 @@ export interface RuleSource {
 export interface Source extends Pick<Registry, "watch" | "close">, Partial<RuleSource> {
   /** What it is called in logs and figures; unique among those of one client. */
   readonly name: string;
+  /** Whether the order in which it lists instances means something. */
+  readonly ordered?: boolean;
 }
 
 /** A registry that somebody else made, and closes. */
@@ -43,6 +45,7 @@ export function fixedSource(endpoints: readonly string[]): Source {
   });
   return {
     name: "endpoints",
+    ordered: true,
     async *watch(_service, options = {}) {
       yield { kind: "snapshot", epoch: "fixed", revision: 0, instances, warming: false };
       const { signal } = options;

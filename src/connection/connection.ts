@@ -7,10 +7,11 @@
  * Invariants: a stream number is never used twice; whatever ends the connection goes through `#end`, which settles
  * every call on it exactly once; a violation by the peer ends the connection and nothing else.
  */
-import type { Call, Invoker, Peer, Reply } from "../core/call.ts";
+import type { Call, Peer, Reply } from "../core/call.ts";
 import type { Code } from "../core/code.ts";
 import { RpcError, textOf } from "../core/error.ts";
 import type { LoadReport } from "../core/load.ts";
+import type { CallObserver } from "../core/observer.ts";
 import { ByteReader } from "../protocol/byte_reader.ts";
 import type { ByteWriter } from "../protocol/byte_writer.ts";
 import {
@@ -169,10 +170,10 @@ export class Connection implements CallHost, AnswerHost, Watched {
     return this.#over;
   }
 
-  /** Carries a call. */
-  readonly invoke: Invoker = (call: Call): Promise<Reply> =>
+  /** Carries a call, and tells an observer how it ended. */
+  readonly invoke = (call: Call, observer?: CallObserver): Promise<Reply> =>
     new Promise((resolve, reject) => {
-      const outgoing = new OutgoingCall(this, call, resolve, reject);
+      const outgoing = new OutgoingCall(this, call, observer, resolve, reject);
       if (!this.isOpen) return outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
       // Whoever asked for a time-out had the clock read for this call alone.
       const now = Math.max(this.settings.timers.turnNow(), call.startedAt);

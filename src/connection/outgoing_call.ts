@@ -9,6 +9,7 @@ import type { Codec } from "../core/codec.ts";
 import type { Code } from "../core/code.ts";
 import { type Executed, RpcError, textOf } from "../core/error.ts";
 import { Metadata, REASON_KEY } from "../core/metadata.ts";
+import type { CallObserver } from "../core/observer.ts";
 import type { MetadataProblem } from "../protocol/metadata_block.ts";
 import type { Status } from "../protocol/status.ts";
 import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
@@ -38,6 +39,7 @@ export class OutgoingCall extends Stream {
   /** Whether the connection has it in its table. A one-way call is there only while part of it waits to be sent. */
   listed = false;
   readonly #owner: CallHost;
+  readonly #observer: CallObserver | undefined;
   readonly #resolve: (reply: Reply) => void;
   readonly #reject: (error: RpcError) => void;
   #inbox: Inbox | undefined;
@@ -46,8 +48,15 @@ export class OutgoingCall extends Stream {
   #metadata: Metadata | undefined;
   #answered = false;
 
-  constructor(host: CallHost, call: Call, resolve: (reply: Reply) => void, reject: (error: RpcError) => void) {
+  constructor(
+    host: CallHost,
+    call: Call,
+    observer: CallObserver | undefined,
+    resolve: (reply: Reply) => void,
+    reject: (error: RpcError) => void,
+  ) {
     super(host);
+    this.#observer = observer;
     this.#owner = host;
     this.call = call;
     this.codec = call.codec ?? host.settings.codec;
@@ -336,6 +345,7 @@ export class OutgoingCall extends Stream {
     this.call.signal?.removeEventListener("abort", this);
     this.discardPieces();
     this.host.forget(this);
+    this.#observer?.onSettled(this.call, error);
     const requests = this.#requests;
     if (requests !== undefined) {
       this.#requests = undefined;

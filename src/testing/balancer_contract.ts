@@ -1,10 +1,11 @@
-import type { Balancer, Candidate, Picker, PickRequest } from "../balancer/balancer.ts";
+import type { Balancer, Candidate, Picker, PickRequest, Surroundings } from "../balancer/balancer.ts";
 import type { Instance } from "../registry/instance.ts";
 import { check, checkSame, type ContractCase } from "./contract.ts";
 import { seededRandom } from "./seeded_random.ts";
 
 const PICKS = 200;
 const SIZES = [1, 2, 3, 10, 100];
+const NOW_MS = 1_000_000;
 const ODD_WEIGHTS = [0, -1, NaN, Infinity, -Infinity, 1e308, 5e-324];
 
 /**
@@ -21,7 +22,8 @@ const ODD_WEIGHTS = [0, -1, NaN, Infinity, -Infinity, 1e308, 5e-324];
 export function balancerContract(balancer: Balancer): ContractCase[] {
   const cases: ContractCase[] = [];
   const add = (name: string, run: () => void) => cases.push({ name: `balancer ${balancer.name}, ${name}`, run });
-  const build = (candidates: readonly Candidate[], seed = 1) => balancer.build(candidates, seededRandom(seed));
+  const build = (candidates: readonly Candidate[], seed = 1) =>
+    balancer.build(candidates, seededRandom(seed), surroundingsOf(candidates));
 
   add("has a name", () => check(balancer.name.length > 0, "The name is empty"));
 
@@ -164,6 +166,24 @@ function candidatesOf(size: number, weightOf: (n: number) => number = () => 1): 
       version: "",
       metadata: {},
     };
-    return { instance, endpoint, inFlight: n % 4 };
+    return {
+      instance,
+      endpoint,
+      inFlight: n % 4,
+      streams: n % 4 === 3 ? 1 : 0,
+      latencyMs: n % 5,
+      errorShare: n % 7 === 6 ? 1 : 0,
+      load: n % 3 === 0 ? { inFlight: n % 10, limit: 8, lagMs: n % 2 } : undefined,
+      since: n % 6 === 5 ? NOW_MS - 1_000 : -Infinity,
+    };
   });
+}
+
+function surroundingsOf(candidates: readonly Candidate[]): Surroundings {
+  return {
+    now: () => NOW_MS,
+    inFlight: candidates.reduce((sum, { inFlight }) => sum + inFlight, 0),
+    zone: "",
+    clientId: "client",
+  };
 }

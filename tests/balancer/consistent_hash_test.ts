@@ -4,7 +4,7 @@ import { consistentHash } from "../../src/balancer/consistent_hash.ts";
 import { murmur3, murmur3Pair } from "../../src/balancer/hash.ts";
 import { balancerContract } from "../../src/testing/balancer_contract.ts";
 import { seededRandom } from "../../src/testing/seeded_random.ts";
-import { candidatesOf, idsOf, request } from "./candidates.ts";
+import { candidatesOf, type Changing, idsOf, pickerOf, request } from "./candidates.ts";
 
 const KEYS = Array.from({ length: 100_000 }, (_, n) => `key-${n}`);
 
@@ -15,7 +15,7 @@ for (const { name, run } of balancerContract(consistentHash({ pointsPerInstance:
 
 /** Which instance has each key. */
 function owners(candidates: readonly Candidate[], keys = KEYS): string[] {
-  const pick = consistentHash().build(candidates, seededRandom(1));
+  const pick = pickerOf(consistentHash(), candidates, seededRandom(1));
   return keys.map((key) => pick(request(key))!.instance.id);
 }
 
@@ -59,7 +59,7 @@ Deno.test("consistent hash, two instances with the same point, the lower id has 
   assert(met.length > 0, "no two meet: the test needs other ids");
   let hash = 0;
   for (const candidates of [candidatesOf(ids), candidatesOf(ids.toReversed())]) {
-    const pick = consistentHash().build(candidates, { u32: () => hash });
+    const pick = pickerOf(consistentHash(), candidates, { u32: () => hash });
     for (const point of met) {
       hash = point.hash;
       assertEquals(pick(request())?.instance.id, point.id);
@@ -74,7 +74,7 @@ Deno.test("consistent hash, every place on a ring of few points, the instance of
       .map(({ instance: { id } }) => ({ id, hash: murmur3Pair(0, murmur3(id, 1), murmur3(id)) }))
       .sort((a, b) => a.hash - b.hash);
     let hash = 0;
-    const pick = consistentHash({ pointsPerInstance: 1 }).build(candidates, { u32: () => hash });
+    const pick = pickerOf(consistentHash({ pointsPerInstance: 1 }), candidates, { u32: () => hash });
     for (const at of [0, 2 ** 32 - 1, ...points.flatMap((point) => [point.hash - 1, point.hash, point.hash + 1])]) {
       hash = at;
       const expected = points.find((point) => point.hash >= at) ?? points[0];
@@ -135,7 +135,7 @@ Deno.test("X27 consistent hash, a heavier instance joins, keys move to it and no
 Deno.test("consistent hash, an instance of hardly any weight, has a point all the same", () => {
   const candidates = candidatesOf(idsOf(10), (id) => id === "a3" ? 0.001 : 1);
   const hash = murmur3Pair(0, murmur3("a3", 1), murmur3("a3"));
-  assertEquals(consistentHash().build(candidates, { u32: () => hash })(request())?.instance.id, "a3");
+  assertEquals(pickerOf(consistentHash(), candidates, { u32: () => hash })(request())?.instance.id, "a3");
 });
 
 Deno.test("consistent hash, an instance of weight 0, its keys go elsewhere and no others move", () => {
@@ -148,14 +148,14 @@ Deno.test("consistent hash, an instance of weight 0, its keys go elsewhere and n
 
 Deno.test("consistent hash, an instance to go round, the same as if it had left", () => {
   const all = candidatesOf(idsOf(10));
-  const pick = consistentHash().build(all, seededRandom(1));
+  const pick = pickerOf(consistentHash(), all, seededRandom(1));
   const without = owners(all.filter((candidate) => candidate.instance.id !== "a4"), KEYS.slice(0, 20_000));
   const round = KEYS.slice(0, 20_000).map((key) => pick(request(key, ["memory://a4"]))!.instance.id);
   assertEquals(round, without);
 });
 
 Deno.test("consistent hash, calls without a key, go to every instance", () => {
-  const pick = consistentHash().build(candidatesOf(idsOf(10)), seededRandom(2));
+  const pick = pickerOf(consistentHash(), candidatesOf(idsOf(10)), seededRandom(2));
   const counts = shares(Array.from({ length: 20_000 }, () => pick(request())!.instance.id));
   assertEquals(counts.size, 10);
   assertLess(Math.max(...counts.values()), 2_600);
@@ -176,9 +176,85 @@ Deno.test("H59 consistent hash, ids twice and ids as of prototypes, picked like 
   assertEquals([...counts.keys()].sort(), ["", "__proto__", "a", "constructor", "toString"]);
 });
 
+/** Starts calls with keys of which some are far more frequent than others, none of which ends, and gives how many run where. */
+function crowd(maxLoad: number, weightOf?: (id: string) => number): Map<string, number> {
+  const candidates = candidatesOf(idsOf(10), weightOf);
+  const pick = pickerOf(consistentHash({ maxLoad }), candidates);
+  const random = seededRandom(4);
+  for (let n = 0; n < 10_000; n++) {
+    // Every third call is for one of three keys.
+    const key = random.u32() % 3 === 0 ? `popular-${random.u32() % 3}` : `key-${random.u32() % 5_000}`;
+    (pick(request(key)) as Changing).inFlight++;
+  }
+  return new Map(candidates.map(({ instance, inFlight }) => [instance.id, inFlight]));
+}
+
+Deno.test("consistent hash, some keys are far more popular, the busiest has at most 1.25 times its share of what runs", () => {
+  const unbounded = Math.max(...crowd(Infinity).values());
+  assert(unbounded > 1_700, `the busiest of an unbounded ring has ${unbounded}: these keys show nothing`);
+  assert(Math.max(...crowd(1.25).values()) <= 1_251);
+  assert(Math.max(...crowd(1).values()) <= 1_001);
+  const weighted = crowd(1.25, (id) => id === "a3" ? 5 : 1);
+  for (const [id, count] of weighted) {
+    assert(count <= 1.25 * 10_000 * (id === "a3" ? 5 : 1) / 14 + 1, `${id}: ${count}`);
+  }
+});
+
+Deno.test("consistent hash, the instance of a key is full, the key goes to the next on the ring, the same each time", () => {
+  const candidates = candidatesOf(idsOf(10));
+  const pick = pickerOf(consistentHash(), candidates);
+  for (const key of KEYS.slice(0, 200)) {
+    const owner = pick(request(key)) as Changing;
+    const left = candidates.filter((candidate) => candidate !== owner);
+    owner.inFlight = 1_000;
+    const next = pick(request(key));
+    assertEquals(next?.instance.id, pickerOf(consistentHash(), left)(request(key))?.instance.id);
+    owner.inFlight = 0;
+    assertEquals(pick(request(key)), owner);
+  }
+});
+
+Deno.test("consistent hash, calls still run on instances that are leaving, they count", () => {
+  const candidates = candidatesOf(idsOf(4));
+  const owner = pickerOf(consistentHash(), candidates)(request("k")) as Changing;
+  for (const candidate of candidates) candidate.inFlight = candidate === owner ? 40 : 0;
+  // A quarter of 40 is 10, and of 160 it is 40.
+  assert(pickerOf(consistentHash(), candidates)(request("k")) !== owner);
+  const pick = pickerOf(consistentHash(), candidates, seededRandom(1), { inFlight: 160 });
+  assertEquals(pick(request("k")), owner);
+});
+
+Deno.test("consistent hash, few calls at a time, the same key stays together", () => {
+  const candidates = candidatesOf(idsOf(10));
+  const pick = pickerOf(consistentHash(), candidates);
+  const owner = pick(request("k")) as Changing;
+  for (let n = 0; n < 8; n++) {
+    assertEquals(pick(request("k")), owner);
+    owner.inFlight++;
+  }
+  assert(pick(request("k")) !== owner);
+});
+
+Deno.test("consistent hash, full ones and some to go round, somebody is picked", () => {
+  const candidates = candidatesOf(idsOf(3));
+  const pick = pickerOf(consistentHash(), candidates);
+  const [a, b, c] = ["k", "k", "k"].reduce<Changing[]>(
+    (order, key) => [...order, pick(request(key, order.map(({ endpoint }) => endpoint))) as Changing],
+    [],
+  );
+  assertEquals(new Set([a, b, c]).size, 3);
+  for (const full of [a, b]) full.inFlight = 100;
+  assertEquals(pick(request("k")), c);
+  assertEquals(pick(request("k", [c.endpoint])), a, "whoever is avoided is worse than whoever is full");
+  assertEquals(pick(request("k", [a, b, c].map(({ endpoint }) => endpoint))), a);
+});
+
 Deno.test("consistent hash, options out of range, says the range", () => {
   for (const pointsPerInstance of [0, 4097, -1, 1.5, NaN, Infinity]) {
     assertThrows(() => consistentHash({ pointsPerInstance }), RangeError, "from 1 to 4096");
+  }
+  for (const maxLoad of [0.9, 0, -1, NaN]) {
+    assertThrows(() => consistentHash({ maxLoad }), RangeError, "from 1 to Infinity");
   }
   const misspelt: object = { points: 3 };
   assertThrows(() => consistentHash(misspelt), TypeError, '"points"');

@@ -169,20 +169,17 @@ Deno.test("a balancer of one's own is ten lines; one that picks nonsense is a cl
   const last: Balancer = { name: "last", build: (candidates) => () => candidates[candidates.length - 1] };
   await using client = new Client({ center: center.endpoint, balancer: last });
   assertEquals([await client.call("who.am"), await client.call("who.am")], ["b", "b"]);
-  const bad: Balancer[] = [
-    { name: "bad", build: () => () => undefined },
-    { name: "bad", build: () => () => ({ endpoint: "tcp://x:1" }) as never },
-    {
-      name: "bad",
-      build: () => {
-        throw new Error("no");
-      },
-    },
+  const bad: [Balancer["build"], string][] = [
+    [() => () => undefined, "unavailable"],
+    [() => () => ({ endpoint: "tcp://x:1" }) as never, "internal"],
+    [() => {
+      throw new Error("no");
+    }, "internal"],
   ];
-  for (const balancer of bad) {
-    await using client = new Client({ center: center.endpoint, balancer });
+  for (const [build, code] of bad) {
+    await using client = new Client({ center: center.endpoint, balancer: { name: "bad", build } });
     const error = await assertRejects(() => client.call("who.am"), RpcError, "bad");
-    assertEquals([error.code, error.executed], ["internal", "no"]);
+    assertEquals([error.code, error.executed], [code, "no"]);
   }
 });
 

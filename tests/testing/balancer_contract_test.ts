@@ -19,7 +19,7 @@ function failures(build: (candidates: readonly Candidate[], random: Random) => P
 }
 
 const sound = (candidates: readonly Candidate[], random: Random): Picker => (request) => {
-  const left = withoutAvoided(withWeight(candidates), request);
+  const left = withoutAvoided(withWeight(candidates), request.avoid);
   return left[below(random, left.length)];
 };
 
@@ -52,12 +52,13 @@ const faults: [string, string, (candidates: readonly Candidate[], random: Random
   [
     "does not heed weight 0",
     "gives nothing to weight 0 while others have more",
-    (candidates) => (request) => withoutAvoided(candidates, request)[0],
+    (candidates) => (request) => withoutAvoided(candidates, request.avoid)[0],
   ],
   [
     "picks nothing when every weight is 0",
     "picks when every weight is 0",
-    (candidates) => (request) => withoutAvoided(candidates.filter(({ instance }) => instance.weight > 0), request)[0],
+    (candidates) => (request) =>
+      withoutAvoided(candidates.filter(({ instance }) => instance.weight > 0), request.avoid)[0],
   ],
   [
     "adds weights up",
@@ -71,7 +72,7 @@ const faults: [string, string, (candidates: readonly Candidate[], random: Random
     "has chance of its own",
     "picks the same again with the same chance",
     (candidates) => (request) => {
-      const left = withoutAvoided(withWeight(candidates), request);
+      const left = withoutAvoided(withWeight(candidates), request.avoid);
       return left[shared++ % left.length];
     },
   ],
@@ -79,7 +80,7 @@ const faults: [string, string, (candidates: readonly Candidate[], random: Random
     "shares its state among pickers",
     "keeps nothing from one picker to the next",
     (candidates) => (request) => {
-      const left = withoutAvoided(withWeight(candidates), request);
+      const left = withoutAvoided(withWeight(candidates), request.avoid);
       return left[shared++ % left.length];
     },
   ],
