@@ -128,6 +128,7 @@ export class Client implements AsyncDisposable {
         token: options.token ?? "",
         contracts: new Map(),
       },
+      checksums: options.checksums,
       logger: containLogger(options.logger, () => void counters.uncaughtErrors++),
       counters,
       respond: undefined,

@@ -39,6 +39,11 @@ export interface ClientOptions {
   hedge?: HedgeOptions;
   /** What a peer may cost. */
   limits?: Partial<Limits>;
+  /**
+   * Whether frames carry a checksum (CRC-32C), so that what the network changed ends its connection and never reaches another
+   * call. For networks that change bytes and for those who can't use TLS, which has its own. Default `false`.
+   */
+  checksums?: boolean;
   /** How servers and centers at `tls://` endpoints are dialled. */
   tls?: TlsClientOptions;
   /** What proves to servers and centers who this is. */

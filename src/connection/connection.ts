@@ -26,7 +26,7 @@ import {
 } from "../protocol/control.ts";
 import { ALLOWED_FLAGS, DATA_COST_BYTES, Flag, Kind, MAX_STREAM_ID } from "../protocol/frame.ts";
 import type { FrameReader } from "../protocol/frame_reader.ts";
-import type { Hello } from "../protocol/hello.ts";
+import { Feature, type Hello } from "../protocol/hello.ts";
 import { checkMetadata, readMetadata } from "../protocol/metadata_block.ts";
 import { OpenHeader, readOpen, writeOpen } from "../protocol/open.ts";
 import { readStatus, Status } from "../protocol/status.ts";
@@ -116,6 +116,8 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.#socket = greeted.socket;
     this.frames = greeted.reader;
     this.frames.maxPayloadBytes = limits.maxFrameBytes;
+    const checksums = (greeted.hello.features & Feature.checksums) !== 0;
+    this.frames.checksums = checksums;
     this.#parity = greeted.dialled ? 1 : 0;
     this.#nextStream = greeted.dialled ? 1 : 2;
     this.#lastPeerStream = greeted.dialled ? 0 : -1;
@@ -131,6 +133,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
       settings.counters,
       () => this.sender.pump(),
       (cause) => this.#end(`writing failed: ${textOf(cause)}`),
+      checksums,
     );
     this.sender = new Sender(
       this.outbox,

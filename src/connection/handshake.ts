@@ -6,7 +6,7 @@ import { ByteWriter } from "../protocol/byte_writer.ts";
 import { readGoAway, writeGoAway } from "../protocol/control.ts";
 import { Kind, MAX_HELLO_BYTES, PREFACE, VERSION } from "../protocol/frame.ts";
 import { FrameReader } from "../protocol/frame_reader.ts";
-import { type Hello, readHello, writeHello } from "../protocol/hello.ts";
+import { Feature, type Hello, readHello, writeHello } from "../protocol/hello.ts";
 import { GoAwayCode, goAwayName, ProtocolViolation } from "../protocol/violation.ts";
 import type { ByteConnection, PeerCertificate } from "../transport/byte_connection.ts";
 import type { Greeted } from "./connection.ts";
@@ -34,10 +34,14 @@ export async function greetAsClient(socket: ByteConnection, settings: Settings):
   return await withinTime(socket, settings, undefined, async () => {
     const writer = new ByteWriter(1024);
     writer.raw(PREFACE);
-    writeHello(writer, makeHello("client", settings, ""));
+    const asked = settings.checksums === true ? Feature.checksums : 0;
+    writeHello(writer, makeHello("client", settings, { observed: "", features: asked }));
     await writeAll(socket, writer.view());
     const reader = new FrameReader(MAX_HELLO_BYTES);
     const hello = await readFirstFrame(socket, reader);
+    if ((hello.features & Feature.checksums) !== asked) {
+      throw new ProtocolViolation(GoAwayCode.protocol, "it did not agree about checksums");
+    }
     const peer = { endpoint: socket.remote, instance: hello.instance, zone: hello.zone, identity: undefined };
     return { socket, reader, hello, peer, dialled: true };
   });
@@ -62,14 +66,17 @@ export async function greetAsServer(
         zone: hello.zone,
         identity: authenticate === undefined ? undefined : await identify(authenticate, hello, socket),
       };
-      writeHello(writer, makeHello("server", settings, socket.remote));
+      const features = hello.features & Feature.checksums;
+      writeHello(writer, makeHello("server", settings, { observed: socket.remote, features }));
       await writeAll(socket, writer.view());
       return { socket, reader, hello, peer, dialled: false };
     } catch (error) {
       if (error instanceof ProtocolViolation) {
         writer.length = 0;
         // So that the other side learns which versions would have been understood.
-        if (error.goAwayCode === GoAwayCode.version) writeHello(writer, makeHello("server", settings, socket.remote));
+        if (error.goAwayCode === GoAwayCode.version) {
+          writeHello(writer, makeHello("server", settings, { observed: socket.remote, features: 0 }));
+        }
         writeGoAway(writer, { lastStream: 0, code: error.goAwayCode, message: error.message });
         await writeAll(socket, writer.view());
       }
@@ -170,7 +177,11 @@ async function writeAll(socket: ByteConnection, bytes: Uint8Array): Promise<void
   for (let done = 0; done < bytes.length;) done += await socket.write(bytes.subarray(done));
 }
 
-function makeHello(role: "client" | "server", settings: Settings, observed: string): Hello {
+function makeHello(
+  role: "client" | "server",
+  settings: Settings,
+  { observed, features }: { observed: string; features: number },
+): Hello {
   const { limits, identity, codec, codecs } = settings;
   return {
     ...limits,
@@ -179,7 +190,7 @@ function makeHello(role: "client" | "server", settings: Settings, observed: stri
     role,
     instance: identity.instance,
     incarnation: identity.incarnation,
-    features: 0,
+    features,
     codecs: [codec.name, ...[...codecs.keys()].filter((name) => name !== codec.name)].slice(0, 16),
     compressions: [],
     keepaliveMs: role === "server" ? limits.keepaliveMs : 0,

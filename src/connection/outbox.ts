@@ -20,7 +20,7 @@ const FIRST_BYTES = 1024;
 /** Where the frames of one connection leave. */
 export class Outbox {
   /** The buffer that fills: frames are written into it, then `schedule` is called. */
-  data: ByteWriter = new ByteWriter(FIRST_BYTES);
+  data: ByteWriter;
   /** Bytes that were handed to the socket, of all that ever went through `data`. */
   handedBytes = 0;
   /** Frames that cost no credit and were queued since the last write began. */
@@ -33,18 +33,26 @@ export class Outbox {
   readonly #counters: Counters;
   readonly #refill: () => void;
   readonly #failed: (cause: unknown) => void;
-  #spare: ByteWriter = new ByteWriter(FIRST_BYTES);
+  #spare: ByteWriter;
   #scheduled = false;
   #closed = false;
   #idle: (() => void)[] = [];
   readonly #run = () => void this.#drain();
 
   /** @param refill puts waiting fragments into `data`; @param failed is told once when writing fails */
-  constructor(conn: ByteConnection, counters: Counters, refill: () => void, failed: (cause: unknown) => void) {
+  constructor(
+    conn: ByteConnection,
+    counters: Counters,
+    refill: () => void,
+    failed: (cause: unknown) => void,
+    checksums = false,
+  ) {
     this.#conn = conn;
     this.#counters = counters;
     this.#refill = refill;
     this.#failed = failed;
+    this.data = new ByteWriter(FIRST_BYTES, checksums);
+    this.#spare = new ByteWriter(FIRST_BYTES, checksums);
   }
 
   /** Where the next byte of `data` stands among all that ever went through. */
@@ -122,8 +130,9 @@ export class Outbox {
   /** Gives memory back when nothing waits. */
   shrink(): void {
     if (!this.isEmpty) return;
-    if (this.data.bytes.length > FIRST_BYTES) this.data = new ByteWriter(FIRST_BYTES);
-    if (this.#spare.bytes.length > FIRST_BYTES) this.#spare = new ByteWriter(FIRST_BYTES);
+    const { checksums } = this.data;
+    if (this.data.bytes.length > FIRST_BYTES) this.data = new ByteWriter(FIRST_BYTES, checksums);
+    if (this.#spare.bytes.length > FIRST_BYTES) this.#spare = new ByteWriter(FIRST_BYTES, checksums);
   }
 
   #wakeIdle(): void {

@@ -35,6 +35,8 @@ export interface Settings {
   readonly codecs: ReadonlyMap<string, Codec>;
   /** The codec of calls which name none. */
   readonly codec: Codec;
+  /** Whether frames carry checksums on connections that this side dials. */
+  readonly checksums?: boolean;
   /** Who this side is. */
   readonly identity: Identity;
   /** Where things are reported. */

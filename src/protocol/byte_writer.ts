@@ -1,3 +1,4 @@
+import { checksum, CHECKSUM_BYTES } from "./checksum.ts";
 import { HEADER_BYTES } from "./frame.ts";
 
 const encoder = new TextEncoder();
@@ -10,10 +11,13 @@ export class ByteWriter {
   bytes: Uint8Array<ArrayBuffer>;
   /** How many bytes were written. */
   length = 0;
+  /** Whether frames end with a checksum. */
+  readonly checksums: boolean;
 
   /** Makes an empty run with room for `capacity` bytes. */
-  constructor(capacity = 256) {
+  constructor(capacity = 256, checksums = false) {
     this.bytes = new Uint8Array(capacity);
+    this.checksums = checksums;
   }
 
   /** Makes sure that `count` more bytes fit. */
@@ -124,6 +128,15 @@ export class ByteWriter {
 
   /** Fills in the length of the frame that began at `at`. */
   endFrame(at: number): void {
+    if (!this.checksums) return this.#patchLength(at);
+    this.reserve(CHECKSUM_BYTES);
+    this.length += CHECKSUM_BYTES;
+    this.#patchLength(at);
+    const end = this.length - CHECKSUM_BYTES;
+    this.#putU32(end, checksum(this.bytes, at, end));
+  }
+
+  #patchLength(at: number): void {
     const payload = this.length - at - HEADER_BYTES;
     const bytes = this.bytes;
     bytes[at] = payload >>> 16;

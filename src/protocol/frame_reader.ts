@@ -1,3 +1,5 @@
+import { ByteReader } from "./byte_reader.ts";
+import { checksum, CHECKSUM_BYTES } from "./checksum.ts";
 import { HEADER_BYTES } from "./frame.ts";
 import { GoAwayCode, ProtocolViolation } from "./violation.ts";
 
@@ -17,6 +19,8 @@ const SMALL_READS = 256;
 export class FrameReader {
   /** The largest payload that is accepted; the owner raises it after the HELLO. */
   maxPayloadBytes: number;
+  /** Whether frames end with a checksum, which is none of their payload. */
+  checksums = false;
   /** The kind of the frame. */
   kind = 0;
   /** The flags of the frame. */
@@ -84,7 +88,7 @@ export class FrameReader {
     if (held < HEADER_BYTES) return false;
     const bytes = this.bytes;
     const payload = bytes[at] << 16 | bytes[at + 1] << 8 | bytes[at + 2];
-    if (payload > this.maxPayloadBytes) {
+    if (payload > this.maxPayloadBytes && payload > this.maxPayloadBytes + this.#checksumBytes) {
       throw new ProtocolViolation(
         GoAwayCode.frameTooLarge,
         `Cannot take a frame of ${payload} bytes: the limit is ${this.maxPayloadBytes} (limits.maxFrameBytes)`,
@@ -96,7 +100,25 @@ export class FrameReader {
     this.stream = (bytes[at + 5] << 24 | bytes[at + 6] << 16 | bytes[at + 7] << 8 | bytes[at + 8]) >>> 0;
     this.payloadAt = at + HEADER_BYTES;
     this.payloadEnd = this.#at = at + HEADER_BYTES + payload;
+    if (this.checksums) this.#check(at);
     return true;
+  }
+
+  get #checksumBytes(): number {
+    return this.checksums ? CHECKSUM_BYTES : 0;
+  }
+
+  #check(at: number): void {
+    const end = this.payloadEnd - CHECKSUM_BYTES;
+    if (end >= this.payloadAt) {
+      const told = new ByteReader().reset(this.bytes, end, this.payloadEnd).u32();
+      this.payloadEnd = end;
+      if (told === checksum(this.bytes, at, end)) return;
+    }
+    throw new ProtocolViolation(
+      GoAwayCode.protocol,
+      "Cannot take a frame whose checksum is wrong: it was changed on its way",
+    );
   }
 
   #resize(size: number): void {

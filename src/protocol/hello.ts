@@ -23,6 +23,12 @@ export const HelloField = {
   observed: 14,
 } as const;
 
+/** Bits of `features` (PROTOCOL §2.2). */
+export const Feature = {
+  /** Every frame behind the HELLO ends with a checksum. The side that dials asks, the other one says the same. */
+  checksums: 1,
+} as const;
+
 const MAX_FIELDS = 32;
 const MAX_NAMES = 16;
 
