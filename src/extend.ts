@@ -31,6 +31,7 @@ export type {
 export type { MemoryRegistryOptions } from "./registry/memory_registry.ts";
 export type { RegistrarStatus, RegistrationState } from "./registry/registrar.ts";
 export type { RegistrationStatus } from "./server/registration.ts";
+export type { Advertise } from "./server/advertise.ts";
 export type { SourceStatus } from "./cluster/resolver.ts";
 
 // Routing rules.

@@ -1,6 +1,6 @@
 /**
- * Where time and chance come in. This is the only file of the kit that touches the runtime's clocks, timers and chance;
- * everything else takes a {@link Platform}, so that a whole cluster can run on one that a test drives.
+ * Where time and chance come in. This is the only file of the kit that touches the runtime's clocks, timers and chance,
+ * and its environment; everything else takes a {@link Platform}, so that a whole cluster can run on one that a test drives.
  */
 
 /** Clocks and timers. */
@@ -84,4 +84,13 @@ export function hexId(random: Random, digits: number): string {
   let text = "";
   while (text.length < digits) text += random.u32().toString(16).padStart(8, "0");
   return text.slice(0, digits);
+}
+
+/** A variable of the process's environment, or `undefined` when it is not set. Throws what the runtime does when it may not be read. */
+export function environment(name: string): string | undefined {
+  const { Deno, process } = globalThis as {
+    Deno?: { env: { get(name: string): string | undefined } };
+    process?: { env: Record<string, string | undefined> };
+  };
+  return Deno === undefined ? process?.env[name] : Deno.env.get(name);
 }

@@ -7,10 +7,10 @@ import { type DrainReport, Host, type HostOptions } from "../host/host.ts";
 import { isOwnService } from "../host/introspection.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Registry } from "../registry/registry.ts";
-import { formatEndpoint, isWildcardHost, parseEndpoint } from "../transport/endpoint.ts";
-import { firstOutsideHost } from "../transport/interfaces.ts";
+import { isLoopbackHost } from "../transport/endpoint.ts";
 import type { TlsClientOptions, TlsServerOptions } from "../transport/tls_options.ts";
 import { dialling } from "../transport/transport.ts";
+import { type Advertise, type Advertised, checkAdvertise, reachable } from "./advertise.ts";
 import { type NamedRegistry, Registration, type RegistrationStatus } from "./registration.ts";
 
 /** How a server is made. Without `center` and `registry` it is called directly, by its endpoint. */
@@ -19,8 +19,16 @@ export interface ServerOptions extends HostOptions {
   center?: string | readonly string[];
   /** A registry to register with. It is not closed with the server. */
   registry?: Registry;
-  /** The endpoint to register instead of the one that is listened on, for servers behind another address. */
-  advertise?: string;
+  /**
+   * What to register instead of the addresses that are listened on, for servers behind another address: an endpoint;
+   * `{ env: "NAME" }` or `"$NAME"` for an environment variable that holds one; or a function that is given the addresses that are
+   * listened on, with their real ports, and gives one or several endpoints, best first, whenever the server registers.
+   *
+   * Default: the addresses that are listened on, as far as others can dial them. `0.0.0.0` and `[::]` become the address under
+   * which the center sees this server; addresses of this machine alone are only registered with a center on this machine.
+   * When none is left, `registration` says why.
+   */
+  advertise?: Advertise;
   /** What proves to the center who this is. */
   token?: string;
   /** How centers at `tls://` addresses are dialled. */
@@ -64,6 +72,9 @@ export class Server implements AsyncDisposable {
   readonly #options: ServerOptions;
   readonly #ttlMs: number;
   readonly #beatMs: number;
+  readonly #advertised: Advertised | undefined;
+  /** Under which host each registry sees this process. */
+  readonly #observed = new Map<Registry, string>();
   readonly #registries: readonly NamedRegistry[];
   readonly #ownsRegistries: boolean;
   #registration: Registration | undefined;
@@ -79,7 +90,7 @@ export class Server implements AsyncDisposable {
     this.#ttlMs = checkInteger("ttlMs", options.ttlMs ?? DEFAULT_TTL_MS, 1, 2 ** 31 - 1);
     this.#beatMs = checkInteger("beatMs", options.beatMs ?? Math.ceil(this.#ttlMs / 3), 1, this.#ttlMs);
     checkNumber("weight", options.weight ?? 1, 0, 1_000_000);
-    if (options.advertise !== undefined) parseEndpoint(options.advertise);
+    this.#advertised = checkAdvertise(options.advertise);
     this.#host = new Host(options);
     this.#ownsRegistries = options.center !== undefined;
     if (options.center !== undefined) {
@@ -140,7 +151,7 @@ export class Server implements AsyncDisposable {
       const { platform, logger } = this.#host.settings;
       const load = () => this.#host.handlers;
       const options = { ttlMs: this.#ttlMs, beatMs: this.#beatMs, load };
-      const describe = (named: NamedRegistry) => this.#describe(named.registry);
+      const describe = (named: NamedRegistry) => this.#describe(named);
       this.#registration = new Registration(this.#registries, describe, platform, logger, options);
     } else this.#registration.update();
     await this.#registration.attempted();
@@ -189,14 +200,19 @@ export class Server implements AsyncDisposable {
     this.#host.settings.logger.info("The server is closed");
   }
 
-  async #describe(registry: Registry): Promise<Instance> {
+  async #describe({ name, registry }: NamedRegistry): Promise<Instance> {
     const { zone = "", weight = 1, version = "", metadata = {} } = this.#options;
     const { identity } = this.#host.settings;
+    const { endpoints } = this.#host;
+    const services = this.#host.router.services.filter((name) => !isOwnService(name));
+    if (services.length === 0) throw new TypeError("Cannot register: the server handles nothing yet");
+    const observedHost = () => Promise.resolve(registry.observedHost?.());
+    const outsideHost = () => this.#outsideHost(registry);
     return {
       id: identity.instance,
       incarnation: identity.incarnation,
-      endpoints: await this.#reachable(registry),
-      services: this.#host.router.services.filter((name) => !isOwnService(name)),
+      endpoints: await (this.#advertised?.(endpoints) ?? reachable(endpoints, { name, observedHost, outsideHost })),
+      services,
       zone,
       weight,
       version,
@@ -204,18 +220,18 @@ export class Server implements AsyncDisposable {
     };
   }
 
-  /** The endpoints as others can dial them: never "every address of this machine". */
-  async #reachable(registry: Registry): Promise<string[]> {
-    if (this.#options.advertise !== undefined) return [this.#options.advertise];
-    const endpoints: string[] = [];
-    for (const text of this.#host.endpoints) {
-      const endpoint = parseEndpoint(text);
-      if (!("host" in endpoint) || !isWildcardHost(endpoint.host)) endpoints.push(text);
-      else {
-        const host = await registry.observedHost?.() ?? firstOutsideHost();
-        endpoints.push(formatEndpoint({ ...endpoint, host }));
-      }
-    }
-    return endpoints;
+  /**
+   * Under which host others see this process. All registries are told the same one: where one of them is on this machine, and
+   * another is not, the one that is not sees what counts.
+   */
+  async #outsideHost(registry: Registry): Promise<string | undefined> {
+    const seen = await registry.observedHost?.();
+    const outside = () => [...this.#observed.values()].find((host) => !isLoopbackHost(host));
+    const before = outside();
+    if (seen === undefined) this.#observed.delete(registry);
+    else this.#observed.set(registry, seen);
+    const after = outside();
+    if (before !== after) this.#registration?.update();
+    return after ?? seen;
   }
 }

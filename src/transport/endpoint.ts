@@ -62,3 +62,11 @@ export function isWildcardHost(host: string): boolean {
   return /^(0+(\.0+){0,3}|\*)$/.test(host) || /^[0:]*$/.test(host) && host.includes(":") ||
     /^(::|0:0:0:0:0:0?)(ffff:)?0\.0\.0\.0$/i.test(host);
 }
+
+/** Whether a host is this machine as it sees itself, and nobody else does. */
+export function isLoopbackHost(host: string): boolean {
+  // An address has many spellings ("127.1", "0::1"), and this knows them all.
+  const name = URL.parse(`http://${host.includes(":") ? `[${host}]` : host}/`)?.hostname ?? host;
+  return name === "localhost" || name.endsWith(".localhost") || name === "[::1]" || /^127\./.test(name) ||
+    /^\[::ffff:7f[\da-f]{2}:/.test(name);
+}
