@@ -4,9 +4,15 @@ const KEPT_LINES = 200;
 /** What has happened in a simulation: the last lines of it, and a hash of all. */
 export class EventLog {
   readonly #lines: string[] = [];
+  readonly #onLine: ((line: string) => void) | undefined;
   #count = 0;
   #low = 0x811c9dc5;
   #high = 0x01000193;
+
+  /** @param onLine is told of every line */
+  constructor(onLine?: (line: string) => void) {
+    this.#onLine = onLine;
+  }
 
   /** How many lines there were. */
   get count(): number {
@@ -35,5 +41,6 @@ export class EventLog {
     }
     [this.#low, this.#high] = [low, high];
     this.#lines[this.#count++ % KEPT_LINES] = line;
+    this.#onLine?.(line);
   }
 }

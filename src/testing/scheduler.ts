@@ -62,16 +62,20 @@ export class SimulationEvent implements Disposable {
 /** Runs one event after the other. */
 export class Scheduler {
   /** What has happened. */
-  readonly log: EventLog = new EventLog();
+  readonly log: EventLog;
   /** How many events have happened. */
   events = 0;
   readonly #random: Random;
   readonly #queue = new EventQueue<SimulationEvent>();
   #now = 0;
 
-  /** @param random says which of two events is first that are due at the same time */
-  constructor(random: Random) {
+  /**
+   * @param random says which of two events is first that are due at the same time
+   * @param onLine is told of every line of the log
+   */
+  constructor(random: Random, onLine?: (line: string) => void) {
     this.#random = random;
+    this.log = new EventLog(onLine);
   }
 
   /** Milliseconds since the beginning. */

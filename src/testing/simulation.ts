@@ -12,6 +12,8 @@ export interface SimulationOptions {
   seed?: number;
   /** How bytes go on every link at first. Default: 1 ms each way, and no faults. */
   link?: LinkOptions;
+  /** Told of every line of the log, for those who want more than the last 200. */
+  onLine?: (line: string) => void;
 }
 
 /**
@@ -64,7 +66,7 @@ export class Simulation {
     this.#chance = seededRandom(this.seed);
     const part = () => seededRandom(this.#chance.u32());
     this.random = part();
-    this.#scheduler = new Scheduler(part());
+    this.#scheduler = new Scheduler(part(), options.onLine);
     this.network = this.#network = new NetworkModel(this.#scheduler, part(), this.#nodes, options.link);
   }
 

@@ -1,0 +1,27 @@
+/** All checkers. A group of invariants has a file of its own; what is listed here is checked in every run, simulated or real. */
+import { atMostOnce, cancels, deadlines, settleOnce, truthOfErrors } from "./calls.ts";
+import { type Checker, type Problem, Story } from "./checker.ts";
+import { concurrency } from "./connections.ts";
+import { noCrash, noLeaks, progress } from "./ending.ts";
+import { backpressure, streams } from "./streams.ts";
+import type { HistoryRecord } from "../history.ts";
+
+const CHECKERS: readonly Checker[] = [
+  settleOnce,
+  deadlines,
+  atMostOnce,
+  truthOfErrors,
+  streams,
+  backpressure,
+  concurrency,
+  cancels,
+  noLeaks,
+  noCrash,
+  progress,
+];
+
+/** What must not be in a history, the first thing first. */
+export function check(history: readonly HistoryRecord[]): Problem[] {
+  const story = new Story(history);
+  return CHECKERS.flatMap((checker) => checker(story)).sort((a, b) => a.at - b.at);
+}

@@ -1,0 +1,155 @@
+/** What a run is made of: drawn from its seed, and changed by hand to make a failure smaller. */
+import type { Limits } from "../../src/core/limits.ts";
+import type { RetryOptions } from "../../src/interceptor/retry.ts";
+import type { LinkOptions } from "../../src/testing/link.ts";
+import { Dice } from "./dice.ts";
+
+/** What can be done to a run. The first ones are how links are; the others happen at times. */
+export const FAULTS = [
+  "crumbs",
+  "jitter",
+  "stalls",
+  "buffers",
+  "resets",
+  "dials",
+  "flips",
+  "partition",
+  "oneWay",
+  "swizzle",
+  "cut",
+  "crash",
+  "vanish",
+  "pause",
+  "wall",
+  "slow",
+  "drain",
+] as const;
+
+/** One class of faults. */
+export type Fault = typeof FAULTS[number];
+
+/** What a run is made of. */
+export interface Config {
+  readonly seed: number;
+  readonly servers: number;
+  readonly clients: number;
+  /** How many centers; with none, clients know the endpoints. */
+  readonly centers: number;
+  /** How many calls each client makes. */
+  readonly ops: number;
+  /** How long faults go on. */
+  readonly safetyMs: number;
+  readonly faults: readonly Fault[];
+  readonly link: LinkOptions;
+  readonly limits: { readonly server: Partial<Limits>; readonly client: Partial<Limits> };
+  readonly retry: RetryOptions | false;
+  readonly balancer: "roundRobin" | "random" | "consistentHash";
+  /** The largest message, in bytes of text. */
+  readonly messageBytes: number;
+}
+
+/** What can be said otherwise than the seed says. */
+export interface Overrides {
+  servers?: number;
+  clients?: number;
+  centers?: number;
+  ops?: number;
+  safetyMs?: number;
+  without?: readonly Fault[];
+}
+
+/** What a seed stands for. */
+export function configOf(seed: number, overrides: Overrides = {}): Config {
+  const dice = Dice.for(seed, "config");
+  const calm = dice.chance(0.1);
+  const faults = calm ? [] : dice.some(FAULTS, 0.3).filter((fault) => fault !== "flips" || dice.chance(0.3));
+  const drawn = {
+    servers: dice.magnitude(1, 5),
+    clients: dice.magnitude(1, 6),
+    centers: dice.chance(0.4) ? dice.between(1, 3) : 0,
+    ops: dice.magnitude(6, 40),
+    safetyMs: dice.between(5_000, 30_000),
+  };
+  const { without = [], ...said } = overrides;
+  return {
+    seed,
+    ...drawn,
+    ...said,
+    faults: faults.filter((fault) => !without.includes(fault)),
+    link: { latencyMs: dice.pick([0.05, 1, 5, 30]) },
+    limits: { server: limitsOf(dice), client: limitsOf(dice) },
+    retry: dice.chance(0.15) ? false : dice.chance(0.5) ? {} : {
+      maxAttempts: dice.between(1, 5),
+      firstBackoffMs: dice.magnitude(1, 300),
+      budgetTokens: dice.pick([2, 10, 1_000]),
+    },
+    balancer: dice.pick(["roundRobin", "random", "consistentHash"]),
+    messageBytes: dice.pick([100, 2_000, 20_000, 100_000]),
+  };
+}
+
+/** How links are while faults are on. */
+export function linkOf(config: Config): LinkOptions {
+  const dice = Dice.for(config.seed, "link");
+  const has = (fault: Fault) => config.faults.includes(fault);
+  const link: LinkOptions = { ...config.link };
+  // Everything is drawn whether it is used or not: leaving out one class of faults leaves the others as they are.
+  const crumbs: LinkOptions = {
+    segmentBytes: dice.pick([[1, 50], [10, 2_000], [1, 65_536]] as const),
+    coalesce: dice.pick([0, 0.5, 1]),
+    partialWrites: dice.pick([0.1, 0.9]),
+  };
+  const jitter: LinkOptions = { jitterMs: dice.pick([1, 30, 100]) };
+  const stalls: LinkOptions = { stalls: dice.pick([0.005, 0.05]), stallMs: dice.pick([200, 1_500, 5_000]) };
+  const buffers: LinkOptions = { capacityBytes: dice.magnitude(200, 20_000) };
+  const resets: LinkOptions = { resets: dice.pick([0.2, 0.8]), resetWithinBytes: dice.pick([300, 5_000, 100_000]) };
+  const dials: LinkOptions = {
+    refusals: dice.pick([0, 0.2]),
+    lostDials: dice.pick([0, 0.2]),
+    acceptErrors: dice.pick([0, 0.2]),
+  };
+  if (has("crumbs")) Object.assign(link, crumbs);
+  if (has("jitter")) Object.assign(link, jitter);
+  if (has("stalls")) Object.assign(link, stalls);
+  if (has("buffers")) Object.assign(link, buffers);
+  if (has("resets")) Object.assign(link, resets);
+  if (has("dials")) Object.assign(link, dials);
+  if (has("flips")) link.bitFlips = 0.01;
+  return link;
+}
+
+function limitsOf(dice: Dice): Partial<Limits> {
+  return {
+    maxStreams: dice.pick([1, 2, 5, 256, 256]),
+    maxQueuedCalls: dice.pick([3, 1_024, 1_024]),
+    streamWindowBytes: dice.pick([1_024, 5_000, 65_536, 262_144]),
+    connectionWindowBytes: dice.pick([1_024, 20_000, 1_048_576]),
+    maxAssemblyBytes: dice.pick([20_000, 16 * 1024 * 1024]),
+    sendFrameBytes: dice.pick([200, 1_000, 65_536, 65_536]),
+    maxFrameBytes: dice.pick([16 * 1024, 1_048_576]),
+    maxMessageBytes: dice.pick([10_000, 4 * 1024 * 1024, 4 * 1024 * 1024]),
+    sendBufferBytes: dice.pick([2_000, 4 * 1024 * 1024]),
+    keepaliveMs: dice.pick([1_000, 5_000, 15_000]),
+    idleKeepaliveMs: dice.pick([2_000, 60_000]),
+    pingTimeoutMs: dice.pick([1_000, 5_000]),
+    connectMs: dice.pick([1_000, 5_000]),
+    handshakeMs: dice.pick([1_000, 5_000]),
+    idleMs: dice.pick([3_000, 1_800_000]),
+    streamStallMs: dice.pick([3_000, 30_000]),
+    writeStallMs: dice.pick([2_000, 10_000]),
+    frameStallMs: dice.pick([2_000, 10_000]),
+  };
+}
+
+/** A config in a few lines. */
+export function describeConfig(config: Config): string {
+  const { seed, servers, clients, centers, ops, safetyMs, faults, retry, balancer, messageBytes } = config;
+  return [
+    `seed ${seed}: ${servers} servers, ${clients} clients with ${ops} calls each, ${centers} centers, ${safetyMs} ms`,
+    `faults: ${faults.length === 0 ? "none" : faults.join(", ")}`,
+    `link: ${JSON.stringify(linkOf(config))}`,
+    `limits of servers: ${JSON.stringify(config.limits.server)}`,
+    `limits of clients: ${JSON.stringify(config.limits.client)}`,
+    `retry: ${JSON.stringify(retry)}, balancer: ${balancer}, messages up to ${messageBytes} bytes`,
+  ].join("\n");
+}

@@ -1,0 +1,117 @@
+/** What runs on the nodes: the same programs that users write, on time, chance and network of the node. */
+import { Center, Client, type ClientOptions, consistentHash, random, roundRobin, Server } from "../../mod.ts";
+import type { NodeContext } from "../../src/testing/simulated.ts";
+import type { Config } from "./config.ts";
+import type { Recorder } from "./history.ts";
+import { type CallerHost, type Op, runNested, runOp } from "./workload/ops.ts";
+import { handlersOf, Work } from "./workload/service.ts";
+
+/** The server on a node, and what others want to know of it. */
+export interface ServerNode extends AsyncDisposable {
+  readonly server: Server;
+}
+
+/** The client on a node. */
+export interface ClientNode extends AsyncDisposable {
+  readonly host: CallerHost;
+}
+
+const BALANCERS = { roundRobin, random, consistentHash };
+
+/** Where the server of a node listens. */
+export function endpointOf(name: string): string {
+  return `tcp://${name}:4000`;
+}
+
+/** The names of servers, clients and centers. */
+export function namesOf(kind: "server" | "client" | "center", count: number): string[] {
+  return Array.from({ length: count }, (_, n) => `${kind}${n + 1}`);
+}
+
+function centersOf(config: Config): string[] {
+  return namesOf("center", config.centers).map((name) => `tcp://${name}:7700`);
+}
+
+/** A client as every node has one. */
+function clientOf(config: Config, { platform, transport }: NodeContext): Client {
+  const where: ClientOptions = config.centers > 0
+    ? { center: centersOf(config) }
+    : { endpoints: namesOf("server", config.servers).map(endpointOf) };
+  return new Client({
+    ...where,
+    platform,
+    transport,
+    balancer: BALANCERS[config.balancer](),
+    retry: config.retry,
+    limits: config.limits.client,
+  });
+}
+
+/** The program of a server: handlers that may call other servers. */
+export function serverProgram(
+  config: Config,
+  record: Recorder,
+  now: () => number,
+): (context: NodeContext) => Promise<ServerNode> {
+  return async (context) => {
+    const { name, incarnation, platform, transport, sleep } = context;
+    const client = clientOf(config, context);
+    const host: CallerHost = { record, now, client, config, sleep };
+    const server = new Server({
+      id: name,
+      platform,
+      transport,
+      limits: config.limits.server,
+      ...(config.centers > 0 ? { center: centersOf(config) } : {}),
+    });
+    let runs = 0;
+    server.handle(
+      Work,
+      handlersOf({
+        record,
+        sleep,
+        nextRun: () => `${name}/${incarnation}/${++runs}`,
+        callOn: (...args) => runNested(host, ...args),
+      }),
+    );
+    await server.listen(endpointOf(name));
+    return {
+      server,
+      async [Symbol.asyncDispose]() {
+        await client.close();
+        await server.close();
+      },
+    };
+  };
+}
+
+/** The program of a client: makes its calls, each at its time; those whose time was before this life are not made. */
+export function clientProgram(
+  config: Config,
+  record: Recorder,
+  ops: readonly Op[],
+  now: () => number,
+): (context: NodeContext) => ClientNode {
+  return (context) => {
+    const client = clientOf(config, context);
+    const host: CallerHost = { record, now, client, config, sleep: context.sleep };
+    const work = async () => {
+      for (const op of ops) {
+        if (op.at < now()) continue;
+        await context.sleep(op.at - now());
+        void runOp(host, op);
+      }
+    };
+    void work();
+    return { host, [Symbol.asyncDispose]: () => client.close() };
+  };
+}
+
+/** The program of a center. */
+export function centerProgram(): (context: NodeContext) => Promise<Center> {
+  return async ({ name, platform, transport }) => {
+    const center = new Center({ platform, transport, id: name });
+    await center.listen(`tcp://${name}:7700`);
+    return center;
+  };
+}

@@ -1,0 +1,140 @@
+/** One run of a seed: faults on, faults off, everything closed; and then what the checkers say. */
+import { Simulation } from "../../src/testing/simulation.ts";
+import type { SimulatedNode } from "../../src/testing/simulated.ts";
+import { check } from "./checkers/mod.ts";
+import type { Problem } from "./checkers/checker.ts";
+import type { Config } from "./config.ts";
+import { calmDown, type Field, strike } from "./faults.ts";
+import type { HistoryRecord } from "./history.ts";
+import { centerProgram, type ClientNode, clientProgram, namesOf, type ServerNode, serverProgram } from "./programs.ts";
+import { History } from "./recording.ts";
+import { drawOps, probe, runOp } from "./workload/ops.ts";
+
+/** How late a timer may be: it waits in a wheel of slots of 8 ms. */
+const SLACK_MS = 20;
+/** How long calls may go on when nothing is in their way: a lost peer is noticed in 20 s, a stall in 30 s, redialling waits 30 s. */
+const SETTLE_MS = 120_000;
+/** How long a server may take to notice that its clients are gone. */
+const GONE_MS = 30_000;
+/** No run takes so much virtual time. */
+const LIMIT_MS = 600_000;
+
+/** How a run went. */
+export interface Outcome {
+  readonly config: Config;
+  readonly problems: readonly Problem[];
+  /** The same for two runs in which the same happened. */
+  readonly hash: string;
+  readonly events: number;
+  readonly virtualMs: number;
+  /** The last lines of the log. */
+  readonly log: readonly string[];
+  readonly history: readonly HistoryRecord[];
+}
+
+/** Runs a config once. It never rejects: what fails is a problem. */
+export async function run(config: Config, onLine?: (line: string) => void): Promise<Outcome> {
+  const world = new Simulation({ seed: config.seed, link: config.link, onLine });
+  const history = new History(world);
+  const caught = (event: PromiseRejectionEvent | ErrorEvent) => {
+    event.preventDefault();
+    const error = "reason" in event ? event.reason : event.error;
+    history.world({ what: "uncaught", message: String(error?.stack ?? error) });
+  };
+  globalThis.addEventListener("unhandledrejection", caught);
+  globalThis.addEventListener("error", caught);
+  try {
+    await world.run(() => live(world, history, config), { limitMs: LIMIT_MS });
+  } catch (error) {
+    history.world({ what: "stuck", message: String((error as Error)?.stack ?? error) });
+  } finally {
+    globalThis.removeEventListener("unhandledrejection", caught);
+    globalThis.removeEventListener("error", caught);
+  }
+  const { hash, events, now: virtualMs, log } = world;
+  return { config, problems: check(history.records), hash, events, virtualMs, log, history: history.records };
+}
+
+async function live(world: Simulation, history: History, config: Config): Promise<void> {
+  const now = () => world.now;
+  const made = new Map<SimulatedNode, ServerNode | ClientNode | AsyncDisposable>();
+  const nodes = (kind: "server" | "client" | "center", count: number) =>
+    namesOf(kind, count).map((name) => world.node(name));
+  const centers = nodes("center", config.centers);
+  const servers = nodes("server", config.servers);
+  const clients = nodes("client", config.clients);
+  const { server, client } = config.limits;
+  history.world({
+    what: "begin",
+    slackMs: SLACK_MS,
+    ...(config.faults.length === 0 ? { calmMs: 20 * config.link.latencyMs! } : {}),
+    corrupts: config.faults.includes("flips"),
+    maxStreams: server.maxStreams!,
+    windowBytes: { server: server.streamWindowBytes!, client: client.streamWindowBytes! },
+  });
+
+  const keep = async (node: SimulatedNode, starting: Promise<unknown>) => {
+    made.delete(node);
+    made.set(node, await starting as AsyncDisposable);
+  };
+  const revive = (node: SimulatedNode) => {
+    if (!node.isUp && node.incarnation > 0) void keep(node, node.restart());
+  };
+  const field: Field = {
+    world,
+    config,
+    history,
+    servers,
+    clients,
+    centers,
+    serverOn: (node) => node.isUp ? made.get(node) as ServerNode | undefined : undefined,
+    revive,
+  };
+
+  for (const node of centers) void keep(node, node.start(centerProgram()));
+  for (const node of servers) void keep(node, node.start(serverProgram(config, history.of(node), now)));
+  for (const [n, node] of clients.entries()) {
+    const program = clientProgram(config, history.of(node), drawOps(config, n), now);
+    void keep(node, node.start(program));
+  }
+
+  strike(field);
+  await world.sleep(config.safetyMs);
+  calmDown(field);
+  history.world({ what: "calm" });
+
+  await until(world, SETTLE_MS, () => history.openCalls === 0 && world.nodes.every((node) => made.has(node)));
+  const probes = clients.flatMap((node, n) =>
+    (["again", "down", "both"] as const).map((method) =>
+      runOp((made.get(node) as ClientNode).host, probe(`p${n}.${method}`, method))
+    )
+  );
+  await Promise.all(probes);
+
+  // Clients first: then servers must notice by themselves that nobody is there any more.
+  for (const node of clients) await node.stop();
+  const idle = () => servers.every((node) => isIdle(made.get(node) as ServerNode));
+  await until(world, GONE_MS, () => idle() && history.openCalls === 0);
+  for (const node of servers) {
+    const { connections, handlers } = (made.get(node) as ServerNode).server.stats();
+    if (handlers > 0) {
+      history.of(node)({ what: "leak", open: `${handlers} handlers run with ${connections} connections` });
+    }
+  }
+  for (const node of [...servers, ...centers]) await node.stop();
+  await world.sleep(1_000);
+  for (const node of world.nodes) {
+    const open = Object.entries(node.usage).filter(([, count]) => count > 0);
+    if (open.length > 0) history.of(node)({ what: "leak", open: open.map(([name, n]) => `${n} ${name}`).join(", ") });
+  }
+  history.world({ what: "end" });
+}
+
+function isIdle({ server }: ServerNode): boolean {
+  return server.stats().handlers === 0;
+}
+
+async function until(world: Simulation, limitMs: number, isSo: () => boolean): Promise<void> {
+  const end = world.now + limitMs;
+  while (!isSo() && world.now < end) await world.sleep(100);
+}
