@@ -48,6 +48,8 @@ export interface RegistrarOptions {
   readonly beatMs: number;
   /** How many calls the instance is running. Default: nobody is told. */
   readonly load?: () => number;
+  /** The leases that any registry has given to the same process. Default: none. */
+  readonly leases?: () => readonly Lease[];
 }
 
 /** For a registry that can't be reached. */
@@ -123,6 +125,11 @@ export class Registrar {
     };
   }
 
+  /** The lease that it holds, if it holds one. */
+  get lease(): Lease | undefined {
+    return this.#lease;
+  }
+
   /** What is registered has changed: registers it again. */
   update(): void {
     this.#outdated = true;
@@ -181,6 +188,7 @@ export class Registrar {
         this.#listed();
         return beatMs * (0.9 + 0.2 * fraction(random));
       case "unknown":
+        if (await this.#share()) return beatMs * (0.9 + 0.2 * fraction(random));
         this.#logger.warn(
           `${this.#options.name} does not know the lease of "${this.#lease.instanceId}": registering again`,
         );
@@ -213,6 +221,21 @@ export class Registrar {
       `Registered ${instance.id} at ${name}: ${instance.endpoints.join(", ")} with ${instance.services.join(", ")}`,
     );
     this.#registered.resolve();
+  }
+
+  /**
+   * Renews a lease that another registry gave. Where both are centers over one store it is known to this one too, and it was the
+   * end of our own: registering again would only end it in turn.
+   */
+  async #share(): Promise<boolean> {
+    for (const lease of this.#options.leases?.() ?? []) {
+      if (lease.token === this.#lease?.token) continue;
+      if (await this.#registry.renew(lease, { signal: this.#stop.signal }) !== "renewed") continue;
+      this.#lease = lease;
+      this.#listed();
+      return true;
+    }
+    return false;
   }
 
   #listed(): void {

@@ -37,10 +37,12 @@ export class Registration {
     describe: (registry: NamedRegistry) => Instance | Promise<Instance>,
     platform: Platform,
     logger: Logger,
-    options: Omit<RegistrarOptions, "name">,
+    options: Omit<RegistrarOptions, "name" | "leases">,
   ) {
+    const leases = () => this.#registrars.flatMap(({ lease }) => lease ?? []);
     this.#registrars = registries.map((named) => {
-      return new Registrar(named.registry, () => describe(named), platform, logger, { ...options, name: named.name });
+      const { name, registry } = named;
+      return new Registrar(registry, () => describe(named), platform, logger, { ...options, name, leases });
     });
   }
 

@@ -13,6 +13,7 @@ const LEVELS = new Map([
   ["interceptor", 1],
   ["connection", 2],
   ["balancer", 2],
+  ["store", 2],
   ["channel", 3],
   ["host", 3],
   ["routing", 3],
@@ -22,12 +23,13 @@ const LEVELS = new Map([
   ["client", 5],
   ["", 6], // files directly in src/
   ["msgpack", 7],
+  ["etcd", 7],
   ["testing", 7],
   ["cli", 7],
 ]);
 
 /** Entries of their own: nothing else imports them. */
-const ENTRIES = new Set(["msgpack", "testing", "cli"]);
+const ENTRIES = new Set(["msgpack", "testing", "cli", "etcd"]);
 
 interface Source {
   readonly path: string;

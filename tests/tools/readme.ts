@@ -15,6 +15,7 @@ const FOLDERS: readonly [string, string][] = [
   ["interceptor", "what is wrapped around calls: retry"],
   ["connection", "one socket: streams, credit, keepalive"],
   ["balancer", "instances → one"],
+  ["store", "registries over a store: what it lists is mirrored, and kept while it is away"],
   ["channel", "one endpoint as an invoker: dial, share, redial"],
   ["host", "listens, routes, runs handlers, drains"],
   ["routing", "rules: which calls go to which instances"],
@@ -24,6 +25,7 @@ const FOLDERS: readonly [string, string][] = [
   ["client", "a contract as a plain typed object"],
   ["", "the quick start, and the types for extending"],
   ["msgpack", "entry: the MessagePack codec"],
+  ["etcd", "entry: a registry in etcd"],
   ["testing", "entry: suites and clocks for tests"],
   ["cli", "entry: the command line"],
 ];
