@@ -68,6 +68,7 @@ export type { Balancer } from "./src/balancer/balancer.ts";
 // Guard: what is wrapped around calls.
 export { Call, Reply } from "./src/core/call.ts";
 export type { Interceptor, Invoker } from "./src/core/call.ts";
+export { breaker } from "./src/interceptor/breaker.ts";
 export { hedge } from "./src/interceptor/hedge.ts";
 export { retry } from "./src/interceptor/retry.ts";
 export type { RetryOptions } from "./src/interceptor/retry.ts";

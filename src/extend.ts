@@ -61,6 +61,8 @@ export type { Criticality } from "./core/criticality.ts";
 export { TraceContext } from "./core/trace_context.ts";
 
 export type { Executed, RpcErrorOptions } from "./core/error.ts";
+export type { Breaker, BreakerOptions, BreakerState, BreakerSurroundings } from "./interceptor/breaker.ts";
+export type { CircuitState } from "./interceptor/circuit.ts";
 export type { HedgeOptions, HedgeSurroundings } from "./interceptor/hedge.ts";
 export type { CallLine, LogOptions } from "./interceptor/log.ts";
 export { RetryBudgets } from "./interceptor/budget.ts";

@@ -19,6 +19,7 @@ import type { SourceStatus } from "../cluster/resolver.ts";
 import { fixedSource, type Source, sourceOf } from "../cluster/source.ts";
 import { Counters } from "../connection/counters.ts";
 import type { Settings } from "../connection/settings.ts";
+import { type Breaker, breaker, type BreakerState } from "../interceptor/breaker.ts";
 import { RetryBudgets } from "../interceptor/budget.ts";
 import { contain } from "../interceptor/contain.ts";
 import { hedge } from "../interceptor/hedge.ts";
@@ -34,6 +35,8 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 export interface ClientStats {
   /** What was counted since it was made. */
   readonly counters: Readonly<Counters>;
+  /** How the circuit breakers stand, if there are any. */
+  readonly breakers: readonly BreakerState[];
   /** The routing rules that it goes by. */
   readonly rules: {
     /** Which version of its center's rules it has; 0 when there never was one. */
@@ -96,6 +99,7 @@ export class Client implements AsyncDisposable {
   readonly #sources: readonly Source[];
   readonly #invoke: Invoker;
   readonly #budgets: RetryBudgets;
+  #breaker: Breaker | undefined;
   readonly #timeoutMs: number;
   readonly #criticality: Criticality;
   readonly #closing = new AbortController();
@@ -147,9 +151,20 @@ export class Client implements AsyncDisposable {
 
   /** What stands between a call and the cluster; the first is outermost. */
   #wrap(options: ClientOptions): Invoker {
-    const { counters, platform, timers } = this.#settings;
+    const { counters, platform, timers, logger } = this.#settings;
     const shared = { platform, signal: this.#closing.signal, budgets: this.#budgets };
     const own: Interceptor[] = [];
+    if (options.breaker !== undefined) {
+      this.#breaker = breaker(options.breaker, {
+        platform,
+        onRefused: () => void counters.callsBroken++,
+        onState: ({ name, state, reason }) => {
+          if (state === "open") counters.breakersOpened++;
+          logger.info(`The circuit breaker of "${name}" is ${state.replace("_", " ")}${reason && `: ${reason}`}`);
+        },
+      });
+      own.push(this.#breaker);
+    }
     if (options.hedge !== undefined) {
       own.push(hedge(options.hedge, {
         ...shared,
@@ -223,6 +238,7 @@ export class Client implements AsyncDisposable {
     const { rules } = this.#cluster;
     return {
       counters: { ...this.#settings.counters },
+      breakers: this.#breaker?.states() ?? [],
       rules: {
         version: rules?.version ?? 0,
         count: rules?.size ?? 0,

@@ -6,6 +6,7 @@ import type { Logger } from "../core/logger.ts";
 import type { Metadata, MetadataInit } from "../core/metadata.ts";
 import type { Platform } from "../core/platform.ts";
 import type { Balancer } from "../balancer/balancer.ts";
+import type { BreakerOptions } from "../interceptor/breaker.ts";
 import type { HedgeOptions } from "../interceptor/hedge.ts";
 import type { RetryOptions } from "../interceptor/retry.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -37,6 +38,8 @@ export interface ClientOptions {
    * Default: never.
    */
   hedge?: HedgeOptions;
+  /** When calls are refused at once because nothing good has come of those before them: `{}` for the defaults. Default: never. */
+  breaker?: BreakerOptions;
   /** What a peer may cost. */
   limits?: Partial<Limits>;
   /**

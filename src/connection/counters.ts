@@ -18,6 +18,10 @@ export class Counters {
   callsHedged = 0;
   /** Calls that a hedge answered. */
   hedgesWon = 0;
+  /** Calls refused here because their circuit breaker was open. */
+  callsBroken = 0;
+  /** How often a circuit breaker has opened. */
+  breakersOpened = 0;
   /** What handlers, interceptors, loggers and callbacks of calls threw, and is no `RpcError`. */
   uncaughtErrors = 0;
   /** Calls received. */

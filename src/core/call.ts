@@ -195,8 +195,11 @@ export class Call {
     return this.#metadata !== undefined && this.#metadata.size > 0;
   }
 
-  /** Takes note of how this attempt failed, for whoever explains the failure in the end. Only the first time counts. */
-  note({ code, executed, message }: RpcError, now: number): void {
+  /**
+   * Takes note of how this attempt failed, for whoever explains the failure in the end. Only the first time counts.
+   * @param stoppedBy what kept it from being sent at all, such as `breaker`
+   */
+  note({ code, executed, message }: RpcError, now: number, stoppedBy?: string): void {
     const { endpoint, sentAt, startedAt, hedge } = this;
     // A hedge for which there was no other instance was no attempt.
     if (this.#noted || (hedge && endpoint === undefined)) return;
@@ -207,6 +210,7 @@ export class Call {
     const sent = sentAt !== undefined;
     this.history.push({
       endpoint,
+      stoppedBy,
       hedge,
       sent,
       queuedMs: Math.max(0, (sentAt ?? now) - begunAt),

@@ -5,6 +5,8 @@ import type { Executed } from "./error.ts";
 export interface Attempt {
   /** Where it was sent, or `undefined` when nobody was found. */
   readonly endpoint: string | undefined;
+  /** What kept it from being sent at all: `breaker`, or the name of another interceptor's doing; mostly `undefined`. */
+  readonly stoppedBy: string | undefined;
   /** Whether it was sent beside an attempt that was still under way. */
   readonly hedge: boolean;
   /** Whether it was put on its way. */
@@ -42,7 +44,8 @@ export function explain({ procedure, resolved, rule, attempts, totalMs }: Explan
   const instances = resolved === 1 ? "one instance" : `${resolved} instances`;
   const ruled = rule === undefined ? "" : `, of which routing rule "${rule}" left none`;
   const tried = attempts.map((attempt, index) => {
-    const where = attempt.endpoint ?? "no endpoint";
+    const { stoppedBy } = attempt;
+    const where = stoppedBy === undefined ? attempt.endpoint ?? "no endpoint" : `stopped by the ${stoppedBy}`;
     const time = attempt.sent
       ? `queued ${Math.round(attempt.queuedMs)} ms, waited ${Math.round(attempt.waitedMs)} ms`
       : `not sent in ${Math.round(attempt.queuedMs)} ms`;
