@@ -8,9 +8,12 @@
 import { Child } from "./child.ts";
 import { textOf } from "./report.ts";
 import type { RunOptions, Section, Table } from "./section.ts";
+import { discoverySection } from "./discovery.ts";
+import { featuresSection } from "./features.ts";
+import { streamsSection } from "./streams.ts";
 import { unarySection } from "./unary.ts";
 
-const SECTIONS: readonly Section[] = [unarySection];
+const SECTIONS: readonly Section[] = [unarySection, featuresSection, discoverySection, streamsSection];
 
 const CAVEAT =
   "Both ends on one machine, over loopback: only ratios from the same run mean anything, absolute numbers don't.";

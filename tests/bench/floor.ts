@@ -199,7 +199,8 @@ function u32(bytes: Uint8Array, at: number): number {
   return bytes[at] << 24 | bytes[at + 1] << 16 | bytes[at + 2] << 8 | bytes[at + 3];
 }
 
-function writeText(text: string, out: Uint8Array<ArrayBuffer>, at: number): number {
+/** Writes text as UTF-8: how many bytes. There must be room. */
+export function writeText(text: string, out: Uint8Array<ArrayBuffer>, at: number): number {
   const count = text.length;
   if (count <= SHORT_WRITE) {
     let i = 0;
@@ -213,7 +214,8 @@ function writeText(text: string, out: Uint8Array<ArrayBuffer>, at: number): numb
   return encoder.encodeInto(text, out.subarray(at)).written;
 }
 
-function readText(bytes: Uint8Array<ArrayBuffer>, at: number, end: number): string {
+/** The text that bytes stand for, perhaps with spaces behind it. */
+export function readText(bytes: Uint8Array<ArrayBuffer>, at: number, end: number): string {
   return (end - at <= SHORT_READ ? asciiText(bytes, at, end) : undefined) ?? decoder.decode(bytes.subarray(at, end));
 }
 
