@@ -377,6 +377,8 @@ export class IncomingCall extends Stream implements Context {
     this.host.sender.forget(this);
     this.host.forget(this);
     if (this.settled) return;
+    // First of all: a handler that waits for requests must not take this for their end.
+    this.#reason ??= error;
     this.#settle();
     this.#abortWith(error);
     this.#requests?.drop(error);
