@@ -7,7 +7,7 @@
 import { type Call, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Code } from "../core/code.ts";
-import { type Executed, RpcError, textOf } from "../core/error.ts";
+import { type Executed, RpcError, textOf, withExecuted } from "../core/error.ts";
 import { Metadata, REASON_KEY } from "../core/metadata.ts";
 import type { CallObserver } from "../core/observer.ts";
 import type { MetadataProblem } from "../protocol/metadata_block.ts";
@@ -116,14 +116,14 @@ export class OutgoingCall extends Stream {
 
   /** The call's signal aborted. */
   handleEvent(): void {
-    this.#cut("cancelled", cancelled(this.call.signal?.reason, this.#executed));
+    this.#cut("cancelled", cancelled(this.call.signal?.reason, this.#executedIfCut));
   }
 
   override onDue(): void {
     this.#cut(
       "deadline_exceeded",
       new RpcError("deadline_exceeded", `"${this.call.procedure}" did not end before its deadline`, {
-        executed: this.#executed,
+        executed: this.#executedIfCut,
       }),
     );
   }
@@ -236,8 +236,14 @@ export class OutgoingCall extends Stream {
     this.#settle(undefined, new Reply({ message: value, metadata: this.#metadata, trailers: status.trailers }));
   }
 
+  /** Whether it may have run, now that nothing more leaves the connection. */
   get #executed(): Executed {
     return this.id === 0 || !this.#owner.wasHanded(this.openedAt) ? "no" : "maybe";
+  }
+
+  /** Whether it may run, or have run, when this side ends it: an OPEN that was written leaves in any case. */
+  get #executedIfCut(): Executed {
+    return this.id === 0 ? "no" : "maybe";
   }
 
   /** Hands out the reply of a stream, once. */
@@ -270,10 +276,11 @@ export class OutgoingCall extends Stream {
       if (this.settled) return;
       this.#cut(
         "cancelled",
-        error instanceof RpcError ? error : new RpcError(
+        // Whatever the error says of itself, this call has been opened.
+        error instanceof RpcError ? withExecuted(error, "maybe") : new RpcError(
           "cancelled",
           `Cannot go on with "${this.call.procedure}": its requests failed: ${textOf(error)}`,
-          { executed: this.#executed, cause: error },
+          { executed: "maybe", cause: error },
         ),
       );
     }
