@@ -409,6 +409,7 @@ export class Client implements AsyncDisposable {
     return new ReplyStream(this.#carry(call), {
       onMetadata: (metadata) => this.#tell(onMetadata, metadata, procedure),
       onTrailers: (trailers) => this.#tell(onTrailers, trailers, procedure),
+      signal: call.signal ?? cancel.signal,
       cancel: () => cancel.abort(),
       explain: (error) => this.#explain(error, call),
     });

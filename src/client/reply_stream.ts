@@ -8,6 +8,8 @@ export interface StreamOwner {
   onMetadata(metadata: Metadata): void;
   /** Told what came after the last reply. It must not throw. */
   onTrailers(trailers: Metadata): void;
+  /** Aborts when the caller takes the call back. */
+  readonly signal: AbortSignal;
   /** Ends the call while there is no reply yet. */
   cancel(): void;
   /** Puts into an error what was known and tried. */
@@ -37,6 +39,8 @@ export class ReplyStream implements AsyncIterableIterator<unknown> {
   async next(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#over) return DONE;
     try {
+      // All replies may have come, with some of them still to be read: nobody wants these any more.
+      if (this.#open !== undefined && this.#owner.signal.aborted) await this.#leave(this.#open);
       const result = await (this.#open ?? await this.#iterator).next();
       if (!result.done) return result;
       this.#finish();
@@ -63,6 +67,13 @@ export class ReplyStream implements AsyncIterableIterator<unknown> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  /** @throws {RpcError} `cancelled` */
+  async #leave(open: AsyncIterator<unknown>): Promise<never> {
+    await open.return?.();
+    const cause = this.#owner.signal.reason;
+    throw new RpcError("cancelled", "The call was cancelled", { executed: "maybe", cause });
   }
 
   #finish(): void {

@@ -228,7 +228,7 @@ export class Pipe {
       else if (bytes === "reset") {
         this.#segments = [];
         return this.#to.onReset();
-      } else if (this.#position + bytes.length > this.#resetAt) {
+      } else if (this.#position + bytes.length > this.#resetAt && this.#link.options.resets > 0) {
         this.#segments = [];
         this.#from.onReset();
         return this.#to.onReset();

@@ -14,6 +14,8 @@ import { drawOps, probe, runOp } from "./workload/ops.ts";
 const SLACK_MS = 20;
 /** How long calls may go on when nothing is in their way: a lost peer is noticed in 20 s, a stall in 30 s, redialling waits 30 s. */
 const SETTLE_MS = 120_000;
+/** How long it takes until every connection that was lost without a word has been noticed, idle ones included. */
+const NOTICED_MS = 70_000;
 /** How long a server may take to notice that its clients are gone. */
 const GONE_MS = 30_000;
 /** No run takes so much virtual time. */
@@ -104,6 +106,7 @@ async function live(world: Simulation, history: History, config: Config): Promis
   history.world({ what: "calm" });
 
   await until(world, SETTLE_MS, () => history.openCalls === 0 && world.nodes.every((node) => made.has(node)));
+  await world.sleep(NOTICED_MS);
   const probes = clients.flatMap((node, n) =>
     (["again", "down", "both"] as const).map((method) =>
       runOp((made.get(node) as ClientNode).host, probe(`p${n}.${method}`, method))
