@@ -25,11 +25,12 @@ const LEVELS = new Map([
   ["msgpack", 7],
   ["etcd", 7],
   ["testing", 7],
+  ["worker", 7],
   ["cli", 7],
 ]);
 
 /** Entries of their own: nothing else imports them. */
-const ENTRIES = new Set(["msgpack", "testing", "cli", "etcd"]);
+const ENTRIES = new Set(["msgpack", "etcd", "worker", "testing", "cli"]);
 
 interface Source {
   readonly path: string;
@@ -122,6 +123,10 @@ Deno.test("Deno is named in transport, cli and the platform seam alone", () => {
     ),
     [],
   );
+});
+
+Deno.test("threads are started in src/worker alone", () => {
+  assertEquals(findings(/\bWorker\(/g, ({ folder }) => folder === "worker"), []);
 });
 
 Deno.test("mod.ts exports at most 60 names, none by star, and has no code", () => {

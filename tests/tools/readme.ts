@@ -26,6 +26,7 @@ const FOLDERS: readonly [string, string][] = [
   ["", "the quick start, and the types for extending"],
   ["msgpack", "entry: the MessagePack codec"],
   ["etcd", "entry: a registry in etcd"],
+  ["worker", "entry: handlers in threads of their own"],
   ["testing", "entry: suites and clocks for tests"],
   ["cli", "entry: the command line"],
 ];
