@@ -75,6 +75,7 @@ export type { DrainReport, HostOptions } from "./host/host.ts";
 export type { Authenticate, Claim } from "./connection/handshake.ts";
 export type { Counters } from "./connection/counters.ts";
 export type { ServerStats } from "./server/server.ts";
+export type { EjectionOptions } from "./cluster/ejector.ts";
 export type { ClientStats } from "./client/client.ts";
 export type { MethodCaller, Requests } from "./client/typed.ts";
 

@@ -2,8 +2,8 @@
  * One instance as an invoker. Dials when the first call comes, shares the connection among all calls, and dials again when
  * it is lost, with growing pauses while dialling fails.
  *
- * States: idle → connecting → ready → idle (lost, or going away) … and connecting → failing → idle once the pause is over; where
- * the pace says so, ready → failing too.
+ * States: idle → connecting → ready → idle (lost, or going away) … and connecting → failing → idle once the pause is over. Where
+ * the pace says so it dials again while it is failing, failing → ready; or rests after a loss, ready → failing.
  */
 import type { Call, Reply } from "../core/call.ts";
 import { asRpcError, RpcError } from "../core/error.ts";
@@ -91,6 +91,14 @@ export class Channel {
     return this.#dialling ??= this.#dial();
   }
 
+  /** There is reason to believe that it can be reached again: if it rests it dials now. */
+  hurry(): void {
+    if (this.#pause === undefined) return;
+    this.#pause[Symbol.dispose]();
+    this.#pause = undefined;
+    this.connect().catch(() => {}); // the state says it
+  }
+
   /** Takes no new calls, and ends once those that are running have. Resolves when it has, and never rejects. */
   async retire(): Promise<void> {
     this.#shut();
@@ -136,7 +144,7 @@ export class Channel {
 
   async #dial(): Promise<Connection> {
     const { limits, timers } = this.#settings;
-    this.#become("connecting");
+    if (this.#state !== "failing") this.#become("connecting");
     const abort = this.#abort = new AbortController();
     const timer = timers.after(limits.connectMs, () => {
       abort.abort(new Error(`it took over ${limits.connectMs} ms (limits.connectMs)`));
@@ -170,7 +178,8 @@ export class Channel {
     this.#pauseEndsAt = platform.clock.now() + pauseMs;
     this.#pause = timers.after(pauseMs, () => {
       this.#pause = undefined;
-      this.#become("idle");
+      if (this.#pace.redials?.()) this.connect().catch(() => {}); // the state says it
+      else this.#become("idle");
       const wanted = this.#wanted;
       this.#wanted = [];
       for (const wake of wanted) wake();

@@ -7,6 +7,8 @@ export interface Pace {
   afterLossMs(): number;
   /** How long to wait after an attempt that failed, in milliseconds; `failures` counts those in a row before it. */
   afterFailureMs(failures: number): number;
+  /** Whether to dial by itself after that, rather than when the next call comes: until it succeeds the channel is failing. */
+  redials?(): boolean;
 }
 
 /** At once after a loss, and then with growing pauses. */

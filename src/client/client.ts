@@ -15,6 +15,7 @@ import { json } from "../codec/json.ts";
 import { roundRobin } from "../balancer/round_robin.ts";
 import { centerRegistries } from "../center/center_registry.ts";
 import { Cluster } from "../cluster/cluster.ts";
+import { checkEjection } from "../cluster/ejector.ts";
 import type { SourceStatus } from "../cluster/resolver.ts";
 import { fixedSource, type Source, sourceOf } from "../cluster/source.ts";
 import { Counters } from "../connection/counters.ts";
@@ -72,6 +73,10 @@ export interface ClientStats {
       readonly errorShare: number;
       /** What it last said about its load, if that was a moment ago. */
       readonly load: LoadReport | undefined;
+      /** Whether it is left out for a while because it has failed too many calls. */
+      readonly ejected: boolean;
+      /** How many times it was ejected since it is known. */
+      readonly ejections: number;
       /** Whether its registry doubts that it lives. */
       readonly suspect: boolean;
       /** Whether it is a last resort: one registry has missed it, and only one that can't be heard has not. */
@@ -143,7 +148,13 @@ export class Client implements AsyncDisposable {
       // A center speaks JSON, whatever the services speak.
       this.#sources = centerRegistries(options.center, { ...this.#settings, codec: json() }, transport);
     }
-    this.#cluster = new Cluster(this.#sources, options.balancer ?? roundRobin(), this.#settings, transport);
+    const { balancer = roundRobin(), ejection } = options;
+    this.#cluster = new Cluster(
+      this.#sources,
+      { balancer, ejection: ejection === false ? undefined : checkEjection(ejection) },
+      this.#settings,
+      transport,
+    );
     const policy = checkRetry(options.retry === false ? {} : options.retry ?? {});
     this.#budgets = new RetryBudgets(policy.budgetTokens, policy.tokensPerSuccess);
     this.#invoke = this.#wrap(options);
@@ -259,6 +270,8 @@ export class Client implements AsyncDisposable {
           latencyMs: member.latencyMs,
           errorShare: member.errorShare,
           load: member.load,
+          ejected: member.ejectedAt !== undefined,
+          ejections: member.ejections,
           suspect: member.suspect,
           doubtful: member.doubtful,
         })),
@@ -354,7 +367,7 @@ export class Client implements AsyncDisposable {
     if (call.history === undefined || call.history.length === 0) call.note(error, now);
     error.explain = {
       procedure: call.procedure,
-      resolved: this.#cluster.resolved(call.service),
+      ...this.#cluster.resolved(call.service),
       ...error.explain?.rule !== undefined && { rule: error.explain.rule },
       attempts: call.history!,
       totalMs: now - call.startedAt,

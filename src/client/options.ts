@@ -7,6 +7,7 @@ import type { Metadata, MetadataInit } from "../core/metadata.ts";
 import type { Platform } from "../core/platform.ts";
 import type { Balancer } from "../balancer/balancer.ts";
 import type { BreakerOptions } from "../interceptor/breaker.ts";
+import type { EjectionOptions } from "../cluster/ejector.ts";
 import type { HedgeOptions } from "../interceptor/hedge.ts";
 import type { RetryOptions } from "../interceptor/retry.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -23,6 +24,8 @@ export interface ClientOptions {
   registry?: Registry;
   /** Who is called next. Default: `roundRobin()`. */
   balancer?: Balancer;
+  /** When instances that fail calls which others do not are left out for a while; `false` for never. */
+  ejection?: EjectionOptions | false;
   /** How messages are encoded. Default: `json()`. */
   codec?: Codec;
   /** How long a call with one reply may take, in milliseconds. Default 10 000. */

@@ -1,24 +1,39 @@
 /** Many instances as one invoker: finds them, picks one for each call, and keeps a channel to each. */
 import type { Call, Invoker, Reply } from "../core/call.ts";
 import { RpcError } from "../core/error.ts";
+import type { Explanation } from "../core/explanation.ts";
 import type { Logger } from "../core/logger.ts";
 import { hexId, type Platform } from "../core/platform.ts";
+import type { Timers } from "../core/timers.ts";
 import { waitFor } from "../core/wait.ts";
 import type { Balancer } from "../balancer/balancer.ts";
 import { Channel } from "../channel/channel.ts";
+import type { Pace } from "../channel/pace.ts";
 import type { Settings } from "../connection/settings.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Member } from "./member.ts";
+import type { EjectionOptions } from "./ejector.ts";
+import { probing } from "./pace.ts";
 import { RuleFollower } from "./rule_follower.ts";
 import { ServiceView, type ViewHost } from "./service_view.ts";
 import type { RuleSource, Source } from "./source.ts";
 import { Traffic } from "./traffic.ts";
 
+/** How a cluster works. */
+export interface ClusterOptions {
+  /** Who is called next. */
+  readonly balancer: Balancer;
+  /** When instances that fail calls are left out; `undefined` for never. */
+  readonly ejection: Readonly<Required<EjectionOptions>> | undefined;
+}
+
 /** Many instances as one invoker. */
 export class Cluster implements ViewHost {
   readonly platform: Platform;
+  readonly timers: Timers;
   readonly logger: Logger;
   readonly balancer: Balancer;
+  readonly ejection: Readonly<Required<EjectionOptions>> | undefined;
   readonly sources: readonly Source[];
   readonly rules: RuleFollower | undefined;
   readonly #settings: Settings;
@@ -29,9 +44,11 @@ export class Cluster implements ViewHost {
   readonly #id: string;
   #closed = false;
 
-  constructor(sources: readonly Source[], balancer: Balancer, settings: Settings, transport: Transport) {
+  constructor(sources: readonly Source[], options: ClusterOptions, settings: Settings, transport: Transport) {
     this.sources = sources;
-    this.balancer = balancer;
+    this.balancer = options.balancer;
+    this.ejection = options.ejection;
+    this.timers = settings.timers;
     this.platform = settings.platform;
     this.logger = settings.logger;
     this.#settings = settings;
@@ -51,9 +68,14 @@ export class Cluster implements ViewHost {
     return [...this.#views.values()];
   }
 
-  /** How many instances of a service are known. */
-  resolved(service: string): number {
-    return this.#views.get(service)?.members.length ?? 0;
+  /** How many instances of a service are known, and how many of them are left out. */
+  resolved(service: string): Pick<Explanation, "resolved" | "ejected" | "unreachable"> {
+    const members = this.#views.get(service)?.members ?? [];
+    return {
+      resolved: members.length,
+      ejected: members.filter(({ ejectedAt }) => ejectedAt !== undefined).length,
+      unreachable: members.filter(({ channel }) => channel.state === "failing").length,
+    };
   }
 
   /** Carries a call to an instance of its service. */
@@ -89,7 +111,7 @@ export class Cluster implements ViewHost {
     const key = keyOf(endpoints);
     let held = this.#channels.get(key);
     if (held === undefined) {
-      const channel = new Channel(endpoints, this.#settings, this.#transport);
+      const channel = new Channel(endpoints, this.#settings, this.#transport, this.#pace());
       const users: ServiceView[] = [];
       let failing = false;
       channel.onState = () => {
@@ -102,6 +124,10 @@ export class Cluster implements ViewHost {
     }
     held.users.push(view);
     return held.channel;
+  }
+
+  #pace(): Pace {
+    return probing(this.platform.random, this.#settings.counters);
   }
 
   release({ endpoints }: Channel, view: ServiceView): void {

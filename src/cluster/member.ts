@@ -6,6 +6,7 @@ import type { Candidate } from "../balancer/balancer.ts";
 import { Observations } from "../balancer/observations.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { Instance } from "../registry/instance.ts";
+import { Standing } from "./ejector.ts";
 import type { Resolved } from "./merged_set.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -13,17 +14,20 @@ import type { Traffic } from "./traffic.ts";
 const LOAD_FRESH_MS = 2_000;
 
 /** An instance of a service with the channel to it, and what became of the calls that it got. */
-export class Member implements Candidate, CallObserver {
+export class Member extends Standing implements Candidate, CallObserver {
   readonly endpoint: string;
   readonly since: number;
   inFlight = 0;
   streams = 0;
+  /** How many times it was ejected since it is known. */
+  ejections = 0;
   #resolved: Resolved;
   #channel: Channel;
   readonly #traffic: Traffic;
   readonly #observations: Observations | undefined;
 
   constructor(resolved: Resolved, channel: Channel, traffic: Traffic, since: number) {
+    super();
     this.endpoint = channel.endpoint;
     this.since = since;
     this.#resolved = resolved;
@@ -84,7 +88,15 @@ export class Member implements Candidate, CallObserver {
 
   onSettled(call: Call, failure: RpcError | undefined): void {
     this.inFlight--;
-    this.#traffic.inFlight--;
+    const traffic = this.#traffic;
+    traffic.inFlight--;
+    if (traffic.ejection !== undefined) {
+      // A call that did not run, and one that its caller took back, say nothing.
+      if (failure === undefined) this.good++;
+      else if (isServersFault(failure)) this.bad++;
+      else if (failure.executed !== "no" && failure.code !== "cancelled") this.good++;
+      traffic.ejection.callEnded();
+    }
     if (isStream(call)) this.streams--;
     else if (this.#observations !== undefined) this.#observe(this.#observations, call, failure);
   }

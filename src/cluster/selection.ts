@@ -12,14 +12,16 @@ export class Selection {
   readonly #balancer: Balancer;
   readonly #random: Random;
   readonly #surroundings: Surroundings;
+  readonly #panicBelow: number;
   #members: readonly Member[] = [];
   #picker: Picker | undefined;
 
-  constructor(service: string, balancer: Balancer, random: Random, surroundings: Surroundings) {
+  constructor(service: string, balancer: Balancer, random: Random, surroundings: Surroundings, panicBelow: number) {
     this.#service = service;
     this.#balancer = balancer;
     this.#random = random;
     this.#surroundings = surroundings;
+    this.#panicBelow = panicBelow;
   }
 
   /** The members that it picks from, in the order of their ids. */
@@ -32,7 +34,7 @@ export class Selection {
     this.#picker = undefined;
   }
 
-  /** Something about its members has changed: who fails to connect is left out while others do not, and so are last resorts. */
+  /** Something about its members has changed: who fails to connect, who is ejected, and last resorts are left out while others are left. */
   refresh(): void {
     this.#picker = undefined;
   }
@@ -55,7 +57,15 @@ export class Selection {
   }
 
   #build(): Picker {
-    const well = this.#members.filter(({ doubtful, channel }) => !doubtful && channel.state !== "failing");
-    return this.#balancer.build(well.length > 0 ? well : this.#members, this.#random, this.#surroundings);
+    return this.#balancer.build(this.#usable(), this.#random, this.#surroundings);
+  }
+
+  #usable(): readonly Member[] {
+    const members = this.#members;
+    const reached = members.filter(({ doubtful, channel }) => !doubtful && channel.state !== "failing");
+    if (reached.length === 0) return members;
+    // Where too many are bad, it is not they: then those who are left must not bear it all.
+    const well = reached.filter(({ ejectedAt }) => ejectedAt === undefined);
+    return well.length < this.#panicBelow * members.length ? reached : well;
   }
 }

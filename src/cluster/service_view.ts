@@ -5,9 +5,12 @@ import type { Call } from "../core/call.ts";
 import { RpcError, textOf } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Platform } from "../core/platform.ts";
+import type { Timers } from "../core/timers.ts";
 import type { Balancer } from "../balancer/balancer.ts";
 import type { Channel } from "../channel/channel.ts";
 import { sameTexts } from "../registry/instance.ts";
+import { Ejection } from "./ejection.ts";
+import type { EjectionOptions } from "./ejector.ts";
 import { Member } from "./member.ts";
 import type { Difference, Resolved } from "./merged_set.ts";
 import { Resolver } from "./resolver.ts";
@@ -24,10 +27,13 @@ const MAX_DEPARTED = 100;
 export interface ViewHost {
   readonly platform: Platform;
   readonly logger: Logger;
+  readonly timers: Timers;
   readonly balancer: Balancer;
   readonly sources: readonly Source[];
   /** What is known of routing rules; `undefined` when nobody tells of any. */
   readonly rules: RuleFollower | undefined;
+  /** When instances that fail calls are left out; `undefined` for never. */
+  readonly ejection: Readonly<Required<EjectionOptions>> | undefined;
   /** What runs of a service that is followed from now on: nothing. */
   traffic(): Traffic;
   /** The channel to an instance with these endpoints, counted once more; each is released once. */
@@ -56,7 +62,11 @@ export class ServiceView {
   constructor(service: string, host: ViewHost) {
     this.service = service;
     this.#host = host;
-    this.#traffic = host.traffic();
+    const traffic = this.#traffic = host.traffic();
+    if (host.ejection !== undefined) {
+      const onChange = () => this.refresh();
+      traffic.ejection = new Ejection(host.ejection, host.timers, host.logger, () => this.members, onChange);
+    }
     this.#all = this.#select();
     this.#routes = this.#route();
     const { sources, platform, logger } = host;
@@ -112,7 +122,7 @@ export class ServiceView {
     return this.#routes === undefined ? this.#all.pick(call) : this.#routes.pick(call);
   }
 
-  /** The state of a channel changed. */
+  /** Something about its members has changed: the state of a channel, or who is ejected. */
   refresh(): void {
     this.#all.refresh();
     this.#routes?.refresh();
@@ -128,6 +138,7 @@ export class ServiceView {
   async close(): Promise<void> {
     this.#closed = true;
     this.#changed.resolve();
+    this.#traffic.ejection?.stop();
     await this.resolver.close();
     for (const member of this.#members.values()) this.#host.release(member.channel, this);
     this.#members.clear();
@@ -135,7 +146,8 @@ export class ServiceView {
   }
 
   #select(): Selection {
-    return new Selection(this.service, this.#host.balancer, this.#host.platform.random, this.#traffic);
+    const { panicBelow = 0 } = this.#host.ejection ?? {};
+    return new Selection(this.service, this.#host.balancer, this.#host.platform.random, this.#traffic, panicBelow);
   }
 
   #route(): Routes | undefined {
@@ -180,7 +192,11 @@ export class ServiceView {
     if (before?.isSame(resolved)) {
       before.update(resolved, channel);
       this.#members.set(id, before);
-    } else this.#members.set(id, new Member(resolved, channel, this.#traffic, since));
+    } else {
+      // A new process: whatever the old one was dialled in vain for is over.
+      channel.hurry();
+      this.#members.set(id, new Member(resolved, channel, this.#traffic, since));
+    }
   }
 
   #remove(id: string): void {

@@ -1,5 +1,6 @@
 import type { Timers } from "../core/timers.ts";
 import type { Surroundings } from "../balancer/balancer.ts";
+import type { Ejection } from "./ejection.ts";
 
 /** The calls of one service that a client has running, and what its balancer may know beside its candidates. */
 export class Traffic implements Surroundings {
@@ -8,6 +9,8 @@ export class Traffic implements Surroundings {
   /** Whether latency and errors are measured. */
   readonly observed: boolean;
   inFlight = 0;
+  /** Who decides about instances that fail calls, if anybody does. */
+  ejection: Ejection | undefined = undefined;
   readonly #timers: Timers;
 
   constructor(zone: string, clientId: string, observed: boolean, timers: Timers) {

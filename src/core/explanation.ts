@@ -31,6 +31,10 @@ export interface Explanation {
   readonly procedure: string;
   /** How many instances were known. */
   readonly resolved: number;
+  /** How many of them were ejected, and left out for it, because they had failed too many calls. */
+  readonly ejected?: number;
+  /** How many of them could not be reached. */
+  readonly unreachable?: number;
   /** The name of the routing rule that left none of them. */
   readonly rule?: string;
   /** What was tried, in order; the last is what the error says. */
@@ -40,8 +44,10 @@ export interface Explanation {
 }
 
 /** An explanation in one paragraph, for people. */
-export function explain({ procedure, resolved, rule, attempts, totalMs }: Explanation): string {
+export function explain({ procedure, resolved, ejected, unreachable, rule, attempts, totalMs }: Explanation): string {
   const instances = resolved === 1 ? "one instance" : `${resolved} instances`;
+  const out = [ejected ? `${ejected} ejected` : "", unreachable ? `${unreachable} unreachable` : ""];
+  const left = out.some((text) => text !== "") ? ` (${out.filter((text) => text !== "").join(", ")})` : "";
   const ruled = rule === undefined ? "" : `, of which routing rule "${rule}" left none`;
   const tried = attempts.map((attempt, index) => {
     const { stoppedBy } = attempt;
@@ -53,7 +59,7 @@ export function explain({ procedure, resolved, rule, attempts, totalMs }: Explan
       attempt.hedge ? "hedge, " : ""
     }${time}): ${attempt.code}, executed: ${attempt.executed}`;
   });
-  return `"${procedure}" failed after ${Math.round(totalMs)} ms with ${instances} known${ruled}; tried ${
+  return `"${procedure}" failed after ${Math.round(totalMs)} ms with ${instances} known${left}${ruled}; tried ${
     tried.join("; ")
   }`;
 }

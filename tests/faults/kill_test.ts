@@ -104,7 +104,7 @@ Deno.test("X4 kill -9 of a server, new calls fail nowhere, it is dialled once, a
       return systemTransport.connect(to, options);
     },
   };
-  // Time stands still: whatever is dialled a second time is dialled for a call.
+  // Time stands still: whatever is dialled a second time before the pause is over is dialled for a call.
   const platform = virtualPlatform(1);
   await using client = new Client({ endpoints: [endpoint, other.endpoint], transport, platform });
   const interop = client.service(Interop);
@@ -122,7 +122,9 @@ Deno.test("X4 kill -9 of a server, new calls fail nowhere, it is dialled once, a
   await using back = await ServerProcess.start({ endpoint });
   await callTen();
   assertEquals(dialled.get(endpoint), 2);
+  // No call has to find out whether it is back.
   await platform.clock.advance(200);
+  await until(() => stateOfDoomed() === "ready");
   const before = other.stats().counters.callsReceived;
   await callTen();
   assertEquals([dialled.get(endpoint), stateOfDoomed()], [3, "ready"]);
