@@ -33,6 +33,7 @@ export type { RegistrarStatus, RegistrationState } from "./registry/registrar.ts
 export type { RegistrationStatus } from "./server/registration.ts";
 export type { Advertise } from "./server/advertise.ts";
 export type { SourceStatus } from "./cluster/resolver.ts";
+export type { TextStore } from "./core/store.ts";
 
 // Routing rules.
 export { explainRoute } from "./routing/explain_route.ts";

@@ -9,6 +9,7 @@ import { Metadata } from "../core/metadata.ts";
 import { checkDuration } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
 import { type Method, type MethodKind, type Methods, procedureName, type Service } from "../core/service.ts";
+import type { TextStore } from "../core/store.ts";
 import { Timers } from "../core/timers.ts";
 import { bytes } from "../codec/bytes.ts";
 import { json } from "../codec/json.ts";
@@ -25,6 +26,7 @@ import { RetryBudgets } from "../interceptor/budget.ts";
 import { contain } from "../interceptor/contain.ts";
 import { hedge } from "../interceptor/hedge.ts";
 import { checkRetry, retry } from "../interceptor/retry.ts";
+import { cacheFolder, fileStore } from "../transport/file_store.ts";
 import { dialling, systemTransport } from "../transport/transport.ts";
 import type { CallOptions, ClientOptions } from "./options.ts";
 import { ReplyStream } from "./reply_stream.ts";
@@ -151,7 +153,7 @@ export class Client implements AsyncDisposable {
     const { balancer = roundRobin(), ejection } = options;
     this.#cluster = new Cluster(
       this.#sources,
-      { balancer, ejection: ejection === false ? undefined : checkEjection(ejection) },
+      { balancer, ejection: ejection === false ? undefined : checkEjection(ejection), store: storeOf(options) },
       this.#settings,
       transport,
     );
@@ -427,6 +429,23 @@ export class Client implements AsyncDisposable {
       explain: (error) => this.#explain(error, call),
     });
   }
+}
+
+/** Where what registries list is kept for a later start. @throws {TypeError} when there is nothing to keep, or no place for it */
+function storeOf({ cache, endpoints, registry }: ClientOptions): TextStore | undefined {
+  if (cache === undefined) return undefined;
+  if (endpoints !== undefined) throw new TypeError("Cannot keep a cache: endpoints that are given need none");
+  if (typeof cache !== "string") {
+    if (typeof cache?.load === "function" && typeof cache.save === "function") return cache;
+    throw new TypeError('Cannot keep a cache: it must be "file", the path of a folder, or a store with load and save');
+  }
+  if (cache === "") throw new TypeError("Cannot keep a cache: the path of its folder is empty");
+  if (cache !== "file") return fileStore(cache);
+  // Registries of one's own have no address that would tell one from another.
+  if (registry !== undefined) {
+    throw new TypeError("Cannot keep a cache of a registry: give the path of a folder for it");
+  }
+  return fileStore(cacheFolder());
 }
 
 /** What a method promises, as far as its caller goes by it. */

@@ -5,6 +5,7 @@ import type { Limits } from "../core/limits.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metadata, MetadataInit } from "../core/metadata.ts";
 import type { Platform } from "../core/platform.ts";
+import type { TextStore } from "../core/store.ts";
 import type { Balancer } from "../balancer/balancer.ts";
 import type { BreakerOptions } from "../interceptor/breaker.ts";
 import type { EjectionOptions } from "../cluster/ejector.ts";
@@ -18,6 +19,13 @@ import type { Transport } from "../transport/transport.ts";
 export interface ClientOptions {
   /** The address of a center, or several of them. Default, when nothing else says where: `tcp://127.0.0.1:7700`. */
   center?: string | readonly string[];
+  /**
+   * Where to keep what the centers list, so that a start at which none can be reached begins with what an earlier process knew:
+   * `"file"` for a folder of this user's caches, any other text for a folder of that path, or a store of your own. It is read when
+   * a center can't be reached, or has not answered within a second; what can't be used of it is passed over with a warning.
+   * Several processes may share a folder. Default: nowhere.
+   */
+  cache?: string | TextStore;
   /** Endpoints that are called directly, without a registry. */
   endpoints?: readonly string[];
   /** A registry of your own. It is not closed with the client. */

@@ -4,6 +4,7 @@ import { RpcError } from "../core/error.ts";
 import type { Explanation } from "../core/explanation.ts";
 import type { Logger } from "../core/logger.ts";
 import { hexId, type Platform } from "../core/platform.ts";
+import type { TextStore } from "../core/store.ts";
 import type { Timers } from "../core/timers.ts";
 import { waitFor } from "../core/wait.ts";
 import type { Balancer } from "../balancer/balancer.ts";
@@ -11,6 +12,7 @@ import { Channel } from "../channel/channel.ts";
 import type { Pace } from "../channel/pace.ts";
 import type { Settings } from "../connection/settings.ts";
 import type { Transport } from "../transport/transport.ts";
+import { ListingCache } from "./listing_cache.ts";
 import type { Member } from "./member.ts";
 import type { EjectionOptions } from "./ejector.ts";
 import { probing } from "./pace.ts";
@@ -25,6 +27,8 @@ export interface ClusterOptions {
   readonly balancer: Balancer;
   /** When instances that fail calls are left out; `undefined` for never. */
   readonly ejection: Readonly<Required<EjectionOptions>> | undefined;
+  /** Where what registries list is kept for a later start. Default: nowhere. */
+  readonly store?: TextStore;
 }
 
 /** Many instances as one invoker. */
@@ -36,6 +40,7 @@ export class Cluster implements ViewHost {
   readonly ejection: Readonly<Required<EjectionOptions>> | undefined;
   readonly sources: readonly Source[];
   readonly rules: RuleFollower | undefined;
+  readonly cache: ListingCache | undefined;
   readonly #settings: Settings;
   readonly #transport: Transport;
   readonly #views = new Map<string, ServiceView>();
@@ -51,6 +56,8 @@ export class Cluster implements ViewHost {
     this.timers = settings.timers;
     this.platform = settings.platform;
     this.logger = settings.logger;
+    const { store } = options;
+    this.cache = store === undefined ? undefined : new ListingCache(store, settings.platform, settings.logger);
     this.#settings = settings;
     this.#transport = transport;
     this.#id = settings.identity.instance || hexId(settings.platform.random, 16);
@@ -98,7 +105,7 @@ export class Cluster implements ViewHost {
     this.#closed = true;
     const channels = [...this.#leaving, ...[...this.#channels.values()].map((held) => held.channel)];
     await Promise.all([this.rules?.close(), ...this.views.map((view) => view.close())]);
-    await Promise.all(channels.map((channel) => channel.close()));
+    await Promise.all([this.cache?.close(), ...channels.map((channel) => channel.close())]);
     this.#views.clear();
   }
 

@@ -27,8 +27,8 @@ export interface Departure {
   readonly news: number;
 }
 
-/** `silent` has never said anything, `lost` can't be heard any more. */
-export type ListingState = "silent" | "live" | "lost";
+/** `silent` has never said anything, `lost` can't be heard any more, `restored` has not said anything since another process heard it. */
+export type ListingState = "silent" | "restored" | "live" | "lost";
 
 const CERTAIN: ReadonlySet<RemovalCause> = new Set<RemovalCause>(["deregistered", "drained", "fenced"]);
 
@@ -41,6 +41,11 @@ export class Listing {
   #state: ListingState = "silent";
   #cursor: Cursor | undefined;
   #warming = false;
+
+  /** What it lists. */
+  get instances(): Instance[] {
+    return [...this.entries.values()].map(({ instance }) => instance);
+  }
 
   /** Whether it can be heard. */
   get state(): ListingState {
@@ -71,6 +76,12 @@ export class Listing {
     this.#cursor = { epoch: event.epoch, revision: event.revision };
     this.#state = "live";
     return touched;
+  }
+
+  /** Takes what another process heard. Only before it has said anything. */
+  restore(instances: readonly Instance[]): void {
+    for (const instance of instances) this.entries.set(instance.id, { instance, suspect: false, kept: false, news: 0 });
+    this.#state = "restored";
   }
 
   /** It can't be heard any more: what it listed stays. */

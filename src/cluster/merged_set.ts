@@ -5,7 +5,7 @@
  * Of each instance the newest incarnation counts. What a registry can be heard to list is in the set, whatever others say:
  * they may have lost their way to it. What a registry listed before it was lost, or before it restarted, stays in the set too,
  * unless somebody who can be heard has learned since that it left; and if somebody has only missed it since, it stays as a
- * last resort.
+ * last resort. So does what only an earlier process heard, once any registry can be heard.
  */
 import { type Instance, sameInstance } from "../registry/instance.ts";
 import type { WatchEvent } from "../registry/registry.ts";
@@ -16,7 +16,7 @@ export interface Resolved {
   readonly instance: Instance;
   /** Whether the registry that lists it doubts that it lives. */
   readonly suspect: boolean;
-  /** Whether it is a last resort: one registry has missed it, and only one that is lost has not. */
+  /** Whether it is a last resort: only a registry that can't be heard lists it, and one that can has missed it, or is there at last. */
   readonly doubtful: boolean;
 }
 
@@ -52,6 +52,13 @@ export class MergedSet {
     return this.#resolve(wasLive ? touched : this.#affected(listing, touched));
   }
 
+  /** What one of the registries said to an earlier process. Is passed over once it has said something to this one. */
+  restore(listing: Listing, instances: readonly Instance[]): Difference {
+    if (listing.state !== "silent") return { put: [], removed: [] };
+    listing.restore(instances);
+    return this.#resolve(listing.entries.keys());
+  }
+
   /** One of the registries can't be heard any more. */
   lose(listing: Listing): Difference {
     listing.lose();
@@ -60,7 +67,9 @@ export class MergedSet {
 
   /** Whose place in the set depends on whether a registry can be heard. */
   #affected(listing: Listing, touched: Iterable<string>): Iterable<string> {
-    return this.listings.length === 1 ? touched : new Set([...listing.entries.keys(), ...touched]);
+    if (this.listings.length === 1) return touched;
+    const restored = this.listings.filter(({ state }) => state === "restored");
+    return new Set([...touched, ...[listing, ...restored].flatMap(({ entries }) => [...entries.keys()])]);
   }
 
   #resolve(ids: Iterable<string>): Difference {
@@ -98,7 +107,7 @@ export class MergedSet {
   #judge(entry: Entry, listing: Listing): Candidate | undefined {
     const { instance, suspect, news } = entry;
     const remembered = listing.state !== "live" || entry.kept;
-    let doubtful = false;
+    let doubtful = listing.state === "restored" && this.listings.some(({ state }) => state === "live");
     for (const other of this.listings) {
       const departure = other.departures.get(instance.id);
       if (departure === undefined || departure.news < news) continue;

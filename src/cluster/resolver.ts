@@ -11,6 +11,7 @@ import type { Logger } from "../core/logger.ts";
 import type { Platform } from "../core/platform.ts";
 import type { WatchEvent } from "../registry/registry.ts";
 import type { Listing } from "./listing.ts";
+import type { ListingCache } from "./listing_cache.ts";
 import { type Difference, MergedSet, type Resolved } from "./merged_set.ts";
 import type { Source } from "./source.ts";
 
@@ -19,6 +20,10 @@ export interface ResolverSurroundings {
   readonly sources: readonly Source[];
   readonly platform: Platform;
   readonly logger: Logger;
+  /** What registries listed when an earlier process heard them. */
+  readonly cache?: ListingCache;
+  /** Told when that is used. */
+  readonly onRestored?: () => void;
   /** Told whenever something has changed, be it only whether a registry can be heard. It must not throw. */
   readonly onDifference: (difference: Difference) => void;
 }
@@ -45,8 +50,12 @@ interface Following {
   /** When it could last be heard, on the platform's clock. */
   heardAt: number;
   failure: unknown;
+  /** Whether what an earlier process heard of it is used, if there is anything. It is tried once. */
+  recall: "not yet" | "begun" | "done";
 }
 
+/** How long a registry may take to be heard for the first time, before what it said to an earlier process is used. */
+const PATIENCE_MS = 1_000;
 const NONE: Difference = { put: [], removed: [] };
 
 /** From a service's name to its instances. Whoever makes one closes it. */
@@ -70,6 +79,7 @@ export class Resolver {
       listing: this.#set.listings[i],
       heardAt: -Infinity,
       failure: undefined,
+      recall: surroundings.cache === undefined ? "done" : "not yet",
     }));
     this.#loops = Promise.all(this.#followings.map((following) => this.#follow(following)));
   }
@@ -86,7 +96,7 @@ export class Resolver {
 
   /** Whether nothing more is to be expected soon: each registry has said something, or can't be reached. */
   get isKnown(): boolean {
-    return this.#followings.every(({ listing, failure }) => listing.state !== "silent" || failure !== undefined);
+    return this.#isSettled && (this.resolved.size > 0 || this.#followings.every(isRecalled));
   }
 
   /** Why nothing was ever heard, or `undefined` when something was. */
@@ -132,6 +142,9 @@ export class Resolver {
     const { signal } = this.#stop;
     const { source, listing } = following;
     const { platform } = this.#surroundings;
+    using _patience = this.#surroundings.cache && platform.clock.timer(PATIENCE_MS, () => {
+      void this.#recall(following);
+    });
     for (let failures = 0; !signal.aborted;) {
       let failure: unknown;
       try {
@@ -150,7 +163,7 @@ export class Resolver {
   }
 
   #heard(following: Following, event: WatchEvent): void {
-    const { platform, logger, onDifference } = this.#surroundings;
+    const { platform, logger, cache, onDifference } = this.#surroundings;
     const { source, listing } = following;
     const wasLive = listing.state === "live";
     const difference = this.#set.tell(listing, event);
@@ -158,6 +171,37 @@ export class Resolver {
     following.failure = undefined;
     if (!wasLive) logger.info(`Following service "${this.service}" at ${source.name}: ${listing.entries.size} listed`);
     onDifference(difference);
+    if (event.kind === "snapshot" || event.changes.length > 0 || event.warmed === true) {
+      cache?.keep(source.name, this.service, () => listing.warming ? [] : listing.instances);
+    }
+    if (!wasLive) this.#recallAll();
+  }
+
+  /** Each registry has said something, or can't be reached. */
+  get #isSettled(): boolean {
+    return this.#followings.every(({ listing, failure }) => listing.state !== "silent" || failure !== undefined);
+  }
+
+  /** Nobody knows anybody: then what earlier processes heard is better than nothing. */
+  #recallAll(): void {
+    if (!this.#isSettled || this.resolved.size > 0) return;
+    for (const following of this.#followings) void this.#recall(following);
+  }
+
+  async #recall(following: Following): Promise<void> {
+    const { cache, platform, logger, onDifference, onRestored } = this.#surroundings;
+    const { source, listing } = following;
+    if (cache === undefined || listing.state !== "silent" || following.recall !== "not yet") return;
+    following.recall = "begun";
+    const old = await cache.load(source.name, this.service);
+    following.recall = "done";
+    if (this.#stop.signal.aborted) return;
+    if (old === undefined || listing.state !== "silent") return onDifference(NONE);
+    following.heardAt = platform.clock.now() - old.ageMs;
+    const seconds = Math.round(old.ageMs / 1_000);
+    logger.warn(`Cannot follow service "${this.service}" at ${source.name} yet: using what it listed ${seconds} s ago`);
+    onRestored?.();
+    onDifference(this.#set.restore(listing, old.instances));
   }
 
   #lost(following: Following, failure: unknown): void {
@@ -168,6 +212,7 @@ export class Resolver {
     const first = wasLive || following.failure === undefined;
     following.failure = failure;
     if (first) logger.warn(`Cannot follow service "${this.service}" at ${source.name}`, failure);
+    this.#recallAll();
     onDifference(wasLive ? this.#set.lose(listing) : NONE);
   }
 
@@ -181,4 +226,8 @@ export class Resolver {
     await promise;
     signal.removeEventListener("abort", wake);
   }
+}
+
+function isRecalled({ listing, recall }: Following): boolean {
+  return listing.state !== "silent" || recall === "done";
 }

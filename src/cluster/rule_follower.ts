@@ -31,7 +31,7 @@ export class RuleFollower {
     this.#host = host;
   }
 
-  /** Whether it is known what the rules are: a center has told, or none can be reached. */
+  /** Whether it is known what the rules are: a center has told, or none can be reached, or nobody wants to wait. */
   get isKnown(): boolean {
     return this.#isKnown;
   }
@@ -76,6 +76,13 @@ export class RuleFollower {
       });
       this.#feeds.push(feed);
     }
+  }
+
+  /** Has calls wait no longer for the first word of a center. */
+  goOn(): void {
+    if (this.#isKnown) return;
+    this.#isKnown = true;
+    this.#host.rulesChanged("all");
   }
 
   /** Stops following. */

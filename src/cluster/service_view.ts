@@ -11,6 +11,7 @@ import type { Channel } from "../channel/channel.ts";
 import { sameTexts } from "../registry/instance.ts";
 import { Ejection } from "./ejection.ts";
 import type { EjectionOptions } from "./ejector.ts";
+import type { ListingCache } from "./listing_cache.ts";
 import { Member } from "./member.ts";
 import type { Difference, Resolved } from "./merged_set.ts";
 import { Resolver } from "./resolver.ts";
@@ -30,6 +31,8 @@ export interface ViewHost {
   readonly timers: Timers;
   readonly balancer: Balancer;
   readonly sources: readonly Source[];
+  /** What registries listed when an earlier process heard them, if anybody keeps that. */
+  readonly cache: ListingCache | undefined;
   /** What is known of routing rules; `undefined` when nobody tells of any. */
   readonly rules: RuleFollower | undefined;
   /** When instances that fail calls are left out; `undefined` for never. */
@@ -69,9 +72,11 @@ export class ServiceView {
     }
     this.#all = this.#select();
     this.#routes = this.#route();
-    const { sources, platform, logger } = host;
+    const { sources, platform, logger, cache } = host;
     const onDifference = (difference: Difference) => this.#apply(difference);
-    this.resolver = new Resolver(service, { sources, platform, logger, onDifference });
+    // Routing rules come from the same centers, and must not be waited for when these are not.
+    const onRestored = () => host.rules?.goOn();
+    this.resolver = new Resolver(service, { sources, platform, logger, cache, onDifference, onRestored });
   }
 
   /** The instances, in the order of their ids, or in which their endpoints were given. */
