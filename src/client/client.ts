@@ -1,6 +1,7 @@
 import { Call, compose, type Interceptor, type Invoker, type Reply } from "../core/call.ts";
 import { checkCodec } from "../core/codec.ts";
 import { checkCriticality, type Criticality, jointCriticality } from "../core/criticality.ts";
+import { newDedupeKey } from "../core/dedupe.ts";
 import { RpcError } from "../core/error.ts";
 import { checkLimits } from "../core/limits.ts";
 import { containLogger } from "../core/logger.ts";
@@ -326,6 +327,7 @@ export class Client implements AsyncDisposable {
     // What the program did since this turn began must not count against a time-out that it asked for itself.
     const exact = options.timeoutMs !== undefined || method.timeoutMs !== undefined || parent !== undefined;
     const startedAt = exact ? this.#platform.clock.now() : this.#settings.timers.turnNow();
+    const { dedupe } = method;
     return new Call({
       procedure,
       service: method.service,
@@ -344,6 +346,7 @@ export class Client implements AsyncDisposable {
       attempt: parent?.attempt,
       hop: parent === undefined ? 0 : parent.hop + 1,
       criticality: this.#criticalityOf(method, options),
+      dedupe: dedupe === undefined ? undefined : newDedupeKey(this.#platform.random, startedAt + dedupe.windowMs),
       trace: parent?.trace,
     });
   }
@@ -449,7 +452,7 @@ function storeOf({ cache, endpoints, registry }: ClientOptions): TextStore | und
 }
 
 /** What a method promises, as far as its caller goes by it. */
-interface Promises extends Pick<Method, "idempotent" | "codec" | "timeoutMs" | "criticality"> {
+interface Promises extends Pick<Method, "idempotent" | "codec" | "timeoutMs" | "criticality" | "dedupe"> {
   /** The service's name, so that no call cuts it out of its procedure's. */
   readonly service?: string;
 }
@@ -461,6 +464,7 @@ const PLAIN: Promises = {
   codec: undefined,
   timeoutMs: undefined,
   criticality: undefined,
+  dedupe: undefined,
 };
 
 function messageOf(reply: Reply): unknown {

@@ -1,5 +1,6 @@
 /** Many instances as one invoker: finds them, picks one for each call, and keeps a channel to each. */
 import type { Call, Invoker, Reply } from "../core/call.ts";
+import type { ServedBy } from "../core/dedupe.ts";
 import { RpcError } from "../core/error.ts";
 import type { Explanation } from "../core/explanation.ts";
 import type { Logger } from "../core/logger.ts";
@@ -91,7 +92,7 @@ export class Cluster implements ViewHost {
     const view = this.#viewOf(call.service);
     let member: Member | undefined;
     try {
-      member = view.pick(call);
+      member = call.bound === undefined ? view.pick(call) : boundMember(call, call.bound, view);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -177,6 +178,16 @@ export class Cluster implements ViewHost {
 /** Instances with the same endpoints share a connection. */
 function keyOf(endpoints: readonly string[]): string {
   return endpoints.join(" ");
+}
+
+/** The only instance that remembers a call. @throws {RpcError} when it is gone */
+function boundMember({ procedure }: Call, { endpoint }: ServedBy, view: ServiceView): Member {
+  const member = view.members.find((member) => member.endpoint === endpoint);
+  if (member !== undefined) return member;
+  throw new RpcError("unavailable", `Cannot repeat "${procedure}": ${endpoint}, which had it before, is gone`, {
+    executed: "no",
+    retryAfterMs: -1,
+  });
 }
 
 function nowhereElse(call: Call): RpcError {

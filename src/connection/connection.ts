@@ -291,6 +291,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
 
   open(outgoing: OutgoingCall, now: number): void {
     const { call, codec } = outgoing;
+    if (call.dedupe !== undefined) this.#bind(call);
     const streaming = call.kind === "clientStream" || call.kind === "bidi";
     const encoded = streaming ? "" : codec.encode(call.message);
     checkSize(encoded, this.hello.maxMessageBytes, call.procedure);
@@ -311,6 +312,20 @@ export class Connection implements CallHost, AnswerHost, Watched {
     if (this.#outgoing++ === 0) this.#watchdog.wake(now);
   }
 
+  /** A call that may have run must not reach a server that does not remember it. */
+  #bind(call: Call): void {
+    const { instance, incarnation } = this.hello;
+    const { bound, endpoint = "" } = call;
+    if (bound !== undefined && (bound.instance !== instance || bound.incarnation !== incarnation)) {
+      throw new RpcError(
+        "unavailable",
+        `Cannot repeat "${call.procedure}": ${endpoint} has started anew, and does not remember it`,
+        { executed: "no", retryAfterMs: -1 },
+      );
+    }
+    call.servedBy = { endpoint, instance, incarnation };
+  }
+
   #writeHeader(writer: ByteWriter, call: Call, codec: string, now: number): void {
     const header = this.#header.reset();
     this.#names.write(call.procedure, header);
@@ -321,6 +336,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     header.attempt = call.attempt;
     header.hop = call.hop;
     header.criticality = call.criticality;
+    header.dedupe = call.dedupe?.bytes;
     header.trace = call.trace;
     header.routing = call.hashKey;
     header.metadata = call.hasMetadata ? call.metadata : undefined;

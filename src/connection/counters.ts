@@ -28,6 +28,8 @@ export class Counters {
   callsReceived = 0;
   /** Calls received and not taken. */
   callsRefused = 0;
+  /** Calls received more than once and answered with the one result. */
+  callsRepeated = 0;
   /** Calls whose deadline had passed before their handler ran. */
   callsExpired = 0;
   /** Calls that the other side cancelled. */

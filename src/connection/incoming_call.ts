@@ -35,11 +35,14 @@ export class IncomingCall extends Stream implements Context {
   readonly hop: number;
   readonly criticality: Criticality;
   trace: TraceContext | undefined;
+  /** Whether its connection was lost, rather than that it was cancelled. */
+  lost = false;
   /** Whether its handler has begun to run. The router sets it. */
   started = false;
   readonly #owner: AnswerHost;
   readonly #kind: Call["kind"];
   readonly #idempotent: boolean;
+  readonly #dedupe: Uint8Array | undefined;
   readonly #codec: Codec;
   readonly #deadline: number;
   #metadata: Metadata | undefined;
@@ -64,6 +67,7 @@ export class IncomingCall extends Stream implements Context {
     this.trace = header.trace;
     this.#kind = header.kind;
     this.#idempotent = header.idempotent;
+    this.#dedupe = header.dedupe;
     this.#codec = codec;
     this.#metadata = header.metadata;
     this.#deadline = header.timeoutMs < 0 ? Infinity : host.heardAt + header.timeoutMs;
@@ -146,6 +150,7 @@ export class IncomingCall extends Stream implements Context {
   }
 
   override onLost(reason: string): void {
+    this.lost = true;
     this.#leave(new RpcError("cancelled", `Lost the connection to the caller: ${reason}`));
   }
 
@@ -227,6 +232,7 @@ export class IncomingCall extends Stream implements Context {
       attempt: this.attempt,
       hop: this.hop,
       criticality: this.criticality,
+      dedupe: this.#dedupe === undefined ? undefined : { bytes: this.#dedupe, until: Infinity },
       trace: this.trace,
       context: this,
     });

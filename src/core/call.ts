@@ -1,5 +1,6 @@
 import type { Codec } from "./codec.ts";
 import type { Criticality } from "./criticality.ts";
+import type { DedupeKey, ServedBy } from "./dedupe.ts";
 import type { RpcError } from "./error.ts";
 import type { Attempt } from "./explanation.ts";
 import { Metadata } from "./metadata.ts";
@@ -89,6 +90,8 @@ export interface CallInit {
   hop?: number;
   /** How much it matters. Default `default`. */
   criticality?: Criticality;
+  /** What lets a server see that it has had it before. */
+  dedupe?: DedupeKey;
   /** Where its trace stands. */
   trace?: TraceContext;
   /** The handler's side of it; only on a server. */
@@ -129,12 +132,18 @@ export class Call {
   readonly hop: number;
   /** How much it matters. */
   readonly criticality: Criticality;
+  /** What lets a server see that it has had it before. */
+  readonly dedupe: DedupeKey | undefined;
   /** Where its trace stands, or `undefined`. Whoever traces the call writes its own span here. */
   trace: TraceContext | undefined;
   /** The handler's side of it; only on a server. */
   readonly context: Context | undefined;
   /** Endpoints where an earlier attempt failed, which balancing goes round while others are left. */
   avoid: readonly string[] | undefined = undefined;
+  /** Where alone its key is known, so that it may go nowhere else. */
+  bound: ServedBy | undefined = undefined;
+  /** Where its key was sent to. Written on the way out. */
+  servedBy: ServedBy | undefined = undefined;
   /** Whether it must go to an endpoint that is none of `avoid`, or nowhere. */
   elsewhere = false;
   /** Whether it was sent beside an attempt that is still under way. */
@@ -168,6 +177,7 @@ export class Call {
     this.attempt = init.attempt ?? 0;
     this.hop = init.hop ?? 0;
     this.criticality = init.criticality ?? "default";
+    this.dedupe = init.dedupe;
     this.trace = init.trace;
     this.context = init.context;
     this.#service = init.service;
@@ -240,6 +250,7 @@ export class Call {
       attempt: this.attempt,
       hop: this.hop,
       criticality: this.criticality,
+      dedupe: this.dedupe,
       trace: this.trace,
       context: this.context,
       signal: this.#signal,
@@ -247,6 +258,7 @@ export class Call {
       ...changes,
     });
     copy.avoid = changes.avoid ?? this.avoid;
+    copy.bound = this.bound;
     copy.elsewhere = this.elsewhere;
     copy.hedge = this.hedge;
     copy.history = this.history ??= [];

@@ -19,6 +19,10 @@ export interface Limits {
   maxStreams: number;
   /** How many calls may lead to one that is taken, 1 to 254: services that call each other in a circle end there. */
   maxHops: number;
+  /** The most calls of methods with `dedupe` that a server has running or remembers; one more is refused. */
+  dedupeKeys: number;
+  /** How many bytes their results may take in a server; the oldest are given up, and their calls remembered without. */
+  dedupeBytes: number;
   /** The most calls that wait in a client because the server's `maxStreams` are taken. */
   maxQueuedCalls: number;
   /** How many bytes of messages a peer may send on one call before some are consumed. */
@@ -67,6 +71,8 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   maxMetadataEntries: 128,
   maxStreams: 256,
   maxHops: 32,
+  dedupeKeys: 100_000,
+  dedupeBytes: 16 * 1024 * 1024,
   maxQueuedCalls: 1024,
   streamWindowBytes: 256 * 1024,
   connectionWindowBytes: 1024 * 1024,

@@ -1,7 +1,7 @@
 import type { Code } from "./code.ts";
 import { checkCodec, type Codec } from "./codec.ts";
 import { checkCriticality, type Criticality } from "./criticality.ts";
-import { checkDuration } from "./options.ts";
+import { checkDuration, checkInteger } from "./options.ts";
 
 /** Which sides stream; a one-way method has no reply at all. */
 export type MethodKind = "unary" | "serverStream" | "clientStream" | "bidi" | "oneway";
@@ -14,6 +14,11 @@ export interface MethodOptions {
   codec?: Codec;
   /** How long a call may take, in milliseconds, unless a call says otherwise. Default: the client's. */
   timeoutMs?: number;
+  /**
+   * For how long, in milliseconds, 1 to 86 400 000, a server answers the same call with the result that it had, instead of running
+   * it again: this makes it safe to retry what is not idempotent. Only for unary methods. Default: not at all.
+   */
+  dedupe?: { windowMs: number };
   /** How much its calls matter to a server that can't take all, unless a call says otherwise. Default: the client's. */
   criticality?: Criticality;
 }
@@ -28,6 +33,8 @@ export interface Method<Kind extends MethodKind = MethodKind, Request = unknown,
   readonly codec: Codec | undefined;
   /** How long a call may take, in milliseconds. */
   readonly timeoutMs: number | undefined;
+  /** For how long the same call is answered with the result that it had. */
+  readonly dedupe: { readonly windowMs: number } | undefined;
   /** How much its calls matter. */
   readonly criticality: Criticality | undefined;
   /** Declares the types of both sides. Nothing is there at run time. */
@@ -106,7 +113,7 @@ export function service<M extends Methods, F extends Failures = Record<never, ne
   checkServiceName(name);
   const parts: string[] = [];
   for (const key of Object.keys(methods).sort()) {
-    const { kind, idempotent } = methods[key];
+    const { kind, idempotent, dedupe } = methods[key];
     if (!METHOD_NAME.test(key) || key.length > MAX_NAME || UNUSABLE.has(key)) {
       throw new TypeError(
         `Cannot declare method ${
@@ -119,7 +126,7 @@ export function service<M extends Methods, F extends Failures = Record<never, ne
         `Cannot declare method "${key}" of "${name}": make it with unary(), serverStream() and the like`,
       );
     }
-    parts.push(`${key}:${kind}${idempotent ? ":idempotent" : ""}`);
+    parts.push(`${key}:${kind}${idempotent ? ":idempotent" : ""}${dedupe === undefined ? "" : ":dedupe"}`);
   }
   return Object.freeze({
     name,
@@ -176,8 +183,14 @@ function method<Kind extends MethodKind, Request, Reply>(
   kind: Kind,
   options: MethodOptions,
 ): Method<Kind, Request, Reply> {
+  const { dedupe } = options;
+  if (dedupe !== undefined) {
+    if (kind !== "unary") throw new TypeError(`Cannot dedupe a method that is ${kind}: only unary ones can be`);
+    checkInteger("dedupe.windowMs", dedupe.windowMs, 1, 86_400_000);
+  }
   return Object.freeze({
     kind,
+    dedupe: dedupe === undefined ? undefined : Object.freeze({ windowMs: dedupe.windowMs }),
     idempotent: options.idempotent === true,
     codec: options.codec === undefined ? undefined : checkCodec(options.codec),
     timeoutMs: options.timeoutMs === undefined ? undefined : checkDuration("timeoutMs", options.timeoutMs),

@@ -25,6 +25,8 @@ export interface Route {
   readonly kind: MethodKind;
   /** Whether running it twice does no harm. */
   readonly idempotent: boolean;
+  /** For how long a repeated call is answered with the result that it had, in milliseconds; `undefined` for not at all. */
+  readonly dedupeMs: number | undefined;
   /** The user's function. */
   readonly run: (request: unknown, ctx: Context) => unknown;
 }

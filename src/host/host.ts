@@ -23,6 +23,7 @@ import { checkTlsServerOptions, type TlsServerOptions } from "../transport/tls_o
 import { systemTransport, type Transport } from "../transport/transport.ts";
 import type { Implementation, PlainHandler } from "./handler.ts";
 import { Health, HealthBoard, Reflection } from "./introspection.ts";
+import { Once } from "./once.ts";
 import { Router } from "./router.ts";
 
 /** What every host can be told. */
@@ -76,6 +77,7 @@ export class Host {
   readonly transport: Transport;
   /** Who answers what. */
   readonly router: Router = new Router();
+  readonly #once: Once;
   readonly #health = new HealthBoard(this.router);
   readonly #codecs: Map<string, Codec>;
   readonly #authenticate: Authenticate | undefined;
@@ -118,6 +120,8 @@ export class Host {
       counters,
       respond,
     };
+    const { limits, timers } = this.settings;
+    this.#once = this.router.once = new Once(limits, timers, () => void counters.callsRepeated++);
     if (options.health !== false) this.handle(Health, this.#health.implementation);
     if (options.reflection !== false) {
       this.handle(Reflection, { services: () => ({ services: this.router.describe() }) });
@@ -213,6 +217,7 @@ export class Host {
     this.#closing.abort(new Error("the server was closed"));
     await Promise.all([...this.#greeting.values()]);
     await Promise.all([...this.#connections].map((connection) => connection.close("the server was closed")));
+    this.#once.close();
     await Promise.all(this.#loops);
     this.settings.timers[Symbol.dispose]();
   }

@@ -3,6 +3,7 @@ import { RpcError } from "../core/error.ts";
 import { type Methods, procedureName, type Service } from "../core/service.ts";
 import { IncomingCall } from "../connection/incoming_call.ts";
 import type { Route } from "./handler.ts";
+import type { Once } from "./once.ts";
 import type { ServiceDescription } from "./introspection.ts";
 
 /** Finds the handler of a procedure and runs it. */
@@ -10,6 +11,8 @@ export class Router {
   readonly #routes = new Map<string, Route>();
   readonly #contracts = new Map<string, string>();
   readonly #services = new Set<string>();
+  /** What remembers calls that brought a key. */
+  once: Once | undefined;
 
   /** Full names of the services that have handlers. */
   get services(): readonly string[] {
@@ -49,6 +52,7 @@ export class Router {
       this.#routes.set(`${name}/${method}`, {
         kind: methods[method].kind,
         idempotent: methods[method].idempotent,
+        dedupeMs: methods[method].dedupe?.windowMs,
         run: run.bind(implementation),
       });
     }
@@ -61,7 +65,7 @@ export class Router {
     const procedure = procedureName(name);
     if (typeof run !== "function") throw new TypeError(`Cannot handle "${name}": its handler is not a function`);
     if (this.#routes.has(procedure)) throw new TypeError(`Cannot handle "${procedure}": it has a handler already`);
-    this.#routes.set(procedure, { kind: "unary", idempotent: false, run });
+    this.#routes.set(procedure, { kind: "unary", idempotent: false, dedupeMs: undefined, run });
     this.#services.add(procedure.slice(0, procedure.indexOf("/")));
   }
 
@@ -71,6 +75,7 @@ export class Router {
     if (route === undefined) throw this.#unknown(call.procedure);
     const { kind, run } = route;
     if (kind !== call.kind && !(kind === "unary" && call.kind === "oneway")) throw mismatch(call, kind);
+    if (call.dedupe !== undefined && kind === "unary") return this.#respondOnce(route, call);
     const ctx = call.context as Context;
     if (ctx instanceof IncomingCall) ctx.started = true;
     if (kind === "serverStream" || kind === "bidi") {
@@ -86,6 +91,21 @@ export class Router {
 
   /** Answers a call, as interceptors want it. */
   readonly invoke: Invoker = async (call) => await this.respond(call);
+
+  /** Answers a call that brought a key. */
+  #respondOnce(route: Route, call: Call): Promise<Reply> | Reply {
+    const execute = (ctx: Context) => {
+      if (call.context instanceof IncomingCall) call.context.started = true;
+      return route.run(call.message, ctx);
+    };
+    if (route.dedupeMs !== undefined && this.once !== undefined) return this.once.run(call, route.dedupeMs, execute);
+    if (call.attempt > 0) {
+      const text = `Cannot tell whether "${call.procedure}" has run before: here it is not declared with dedupe`;
+      throw new RpcError("unimplemented", text, { executed: "no", retryAfterMs: -1 });
+    }
+    const message = execute(call.context as Context);
+    return message instanceof Promise ? message.then(toReply) : new Reply({ message });
+  }
 
   #unknown(procedure: string): RpcError {
     const service = procedure.slice(0, procedure.indexOf("/"));

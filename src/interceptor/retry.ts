@@ -69,6 +69,9 @@ export function isShed({ code, executed, retryAfterMs }: RpcError): boolean {
  * never tried again: with three attempts on each of k hops the last sees at most 2k + 1 of them instead of 3 to the k-th, before
  * any budget is empty.
  *
+ * A call of a method with `dedupe` counts as one that may safely run twice, as long as the server is sure to remember it. When
+ * it may have run it goes to the same instance again and nowhere else, and fails when that is gone or has started anew.
+ *
  * What fails in the end says of `executed` the most that any of its attempts said.
  *
  * @throws {RangeError} when an option is out of range
@@ -92,7 +95,7 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
     // What the application answers, and what only took too long, says nothing about whether more calls would hurt.
     if (!told && !policy.codes.includes(code) && !isShed(failure)) return undefined;
     const allowed = budget.failure(failure.cause);
-    const safe = call.idempotent || executed === "no";
+    const safe = call.idempotent || executed === "no" || call.dedupe !== undefined;
     if (!safe || told || attempts >= maxAttempts) return undefined;
     if (!allowed) {
       onThrottled?.(call);
@@ -101,7 +104,8 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
     const pauseMs = retryAfterMs === undefined
       ? backoffMs(backoff, attempts - 1, platform.random)
       : retryAfterMs * (1 + PUSHBACK_SPREAD * fraction(platform.random));
-    return platform.clock.now() + pauseMs < call.deadline ? pauseMs : undefined;
+    const until = call.dedupe === undefined ? call.deadline : Math.min(call.deadline, call.dedupe.until);
+    return platform.clock.now() + pauseMs < until ? pauseMs : undefined;
   };
 
   return (next) => {
@@ -123,7 +127,9 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
         const avoid = call.avoid ?? [];
         const tried = call.endpoint;
         const fresh = tried !== undefined && !avoid.includes(tried);
-        if (untaken && fresh && ++replays <= MAX_REPLAYS) {
+        // What may have run is remembered where it was sent, and nowhere else.
+        const bound = call.bound ?? (call.idempotent || last.executed === "no" ? undefined : call.servedBy);
+        if (untaken && fresh && bound === undefined && ++replays <= MAX_REPLAYS) {
           call = call.with({ avoid: [...avoid, tried] });
         } else {
           const pauseMs = pauseBefore(call, budget, last, attempts, maxAttempts);
@@ -133,6 +139,7 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
           if (ended?.aborted) throw failure;
           attempts++;
           call = call.with({ avoid: fresh ? [...avoid, tried] : avoid, attempt: call.attempt + 1 });
+          call.bound = bound;
         }
         onRetry?.(call);
         try {

@@ -181,7 +181,7 @@ export function readOpen(reader: ByteReader, header: OpenHeader, limits: Metadat
   if ((fields & OpenField.attempt) !== 0) header.attempt = reader.u8();
   if ((fields & OpenField.hop) !== 0) header.hop = reader.u8();
   if ((fields & OpenField.criticality) !== 0) header.criticality = CRITICALITIES[reader.u8()] ?? "default";
-  if ((fields & OpenField.dedupe) !== 0) header.dedupe = reader.copy(reader.u8());
+  if ((fields & OpenField.dedupe) !== 0) header.dedupe = readKey(reader);
   if ((fields & OpenField.routing) !== 0) header.routing = reader.text16();
   if ((fields & OpenField.trace) !== 0) header.trace = readTrace(reader);
   if ((fields & OpenField.metadata) !== 0) {
@@ -190,6 +190,12 @@ export function readOpen(reader: ByteReader, header: OpenHeader, limits: Metadat
     else header.problem = metadata;
   }
   if ((fields & OpenField.extra) !== 0) reader.skip(reader.u16());
+}
+
+/** No key at all is what an empty one is. */
+function readKey(reader: ByteReader): Uint8Array | undefined {
+  const length = reader.u8();
+  return length === 0 ? undefined : reader.copy(length);
 }
 
 function writeTrace(writer: ByteWriter, { words, flags, state }: TraceContext): void {

@@ -1,0 +1,341 @@
+/** Methods with `dedupe`: however often a call is sent, it runs once. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  bytes,
+  Client,
+  type ClientOptions,
+  type Context,
+  fail,
+  failure,
+  type Interceptor,
+  RpcError,
+  Server,
+  type ServerOptions,
+  serverStream,
+  service,
+  unary,
+} from "@erpc/erpc";
+import type { ByteConnection, Transport } from "@erpc/erpc/extend";
+import { systemTransport } from "../../src/transport/transport.ts";
+import { virtualPlatform } from "../../src/testing/virtual_clock.ts";
+
+const Bank = service("test.Bank", {
+  pay: unary<{ amount: number }, { receipt: number }>({ dedupe: { windowMs: 60_000 } }),
+  file: unary<Uint8Array, Uint8Array>({ dedupe: { windowMs: 60_000 }, codec: bytes() }),
+  look: unary<{ amount: number }, { receipt: number }>(),
+}, { errors: { poor: failure<{ left: number }>("unavailable") } });
+
+/** The system's transport, whose connections a test can cut. */
+function cuttable(): { transport: Transport; cut(): void } {
+  const open: ByteConnection[] = [];
+  return {
+    transport: {
+      async connect(endpoint, options) {
+        const connection = await systemTransport.connect(endpoint, options);
+        open.push(connection);
+        return connection;
+      },
+      listen: (endpoint, options) => systemTransport.listen(endpoint, options),
+    },
+    cut() {
+      for (const connection of open.splice(0)) connection.close();
+    },
+  };
+}
+
+/** Runs the handler `pay` of a bank; what the network does to the calls is up to the test. */
+async function start(
+  name: string,
+  pay: (request: { amount: number }, ctx: Context) => { receipt: number } | Promise<{ receipt: number }>,
+  options: { server?: ServerOptions; client?: ClientOptions } = {},
+) {
+  const platform = virtualPlatform(1);
+  const stack = new AsyncDisposableStack();
+  const network = cuttable();
+  const serve = async (own: ServerOptions = {}) => {
+    const server = stack.use(new Server({ platform, ...options.server, ...own }));
+    server.handle(Bank, { pay, look: pay, file: (request) => request });
+    await server.listen(`memory://${name}`);
+    return server;
+  };
+  const server = await serve();
+  const client = stack.use(
+    new Client({ endpoints: [`memory://${name}`], platform, transport: network.transport, ...options.client }),
+  );
+  return { stack, platform, network, server, serve, client, bank: client.service(Bank) };
+}
+
+/** Sends every call this often with one key, one after the other, as a client would whose replies get lost. */
+function repeat(times: number): Interceptor {
+  return (next) => async (call) => {
+    let reply = await next(call).catch((error) => error);
+    for (let i = 1; i < times; i++) reply = await next(call.with({ attempt: i })).catch((error) => error);
+    if (reply instanceof Error) throw reply;
+    return reply;
+  };
+}
+
+Deno.test("a call whose connection is lost after it ran is answered with what it gave", async () => {
+  let runs = 0;
+  let first = true;
+  const { stack, platform, network, server, bank, client } = await start("dedupe-lost", () => {
+    runs++;
+    if (first) network.cut();
+    first = false;
+    return { receipt: runs };
+  });
+  await using _ = stack;
+  const paid = bank.pay({ amount: 5 });
+  await platform.clock.advance(5_000);
+  assertEquals([await paid, runs], [{ receipt: 1 }, 1]);
+  assertEquals([client.stats().counters.callsRetried, server.stats().counters.callsRepeated], [1, 1]);
+
+  // What is not declared so is not tried again, since nobody knows whether it ran.
+  first = true;
+  const looked = assertRejects(() => bank.look({ amount: 5 }), RpcError);
+  await platform.clock.advance(5_000);
+  assertEquals([(await looked).executed, runs], ["maybe", 2]);
+});
+
+Deno.test("a call whose connection is lost while it runs goes on, and the next attempt joins it", async () => {
+  let runs = 0;
+  const finish = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<Context>();
+  const { stack, platform, network, bank, server } = await start("dedupe-join", async (_, ctx) => {
+    runs++;
+    begun.resolve(ctx);
+    await finish.promise;
+    ctx.trailers.set("run", String(runs));
+    return { receipt: runs };
+  });
+  await using _ = stack;
+  const told: unknown[] = [];
+  const paid = bank.pay({ amount: 5 }, { onTrailers: (trailers) => told.push(trailers.text("run")) });
+  const ctx = await begun.promise;
+  network.cut();
+  await platform.clock.advance(3_000);
+  assertEquals([ctx.signal.aborted, server.stats().counters.callsReceived], [false, 2]);
+  finish.resolve();
+  assertEquals([await paid, runs, told], [{ receipt: 1 }, 1, ["1"]]);
+});
+
+Deno.test("a handler that may be joined is aborted by its deadline, by its caller, and by the end of the server", async () => {
+  const contexts: Context[] = [];
+  const { stack, platform, network, bank, server } = await start("dedupe-abort", (_, ctx) => {
+    contexts.push(ctx);
+    return new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)));
+  });
+  await using _ = stack;
+  const reason = (i: number) => (contexts[i].signal.reason as RpcError | undefined)?.code;
+
+  // The deadline passes with nobody left to tell.
+  const late = assertRejects(() => bank.pay({ amount: 1 }, { timeoutMs: 1_000, retry: false }), RpcError);
+  await platform.clock.settle();
+  network.cut();
+  await late;
+  assertEquals(contexts[0].signal.aborted, false);
+  await platform.clock.advance(1_100);
+  assertEquals(reason(0), "deadline_exceeded");
+
+  const controller = new AbortController();
+  const cancelled = assertRejects(() => bank.pay({ amount: 1 }, { signal: controller.signal }), RpcError);
+  await platform.clock.advance(1_000);
+  controller.abort();
+  await cancelled;
+  await platform.clock.settle();
+  assertEquals(reason(1), "cancelled");
+
+  const cut = assertRejects(() => bank.pay({ amount: 1 }, { retry: false }), RpcError);
+  await platform.clock.advance(1_000);
+  network.cut();
+  await cut;
+  assertEquals(contexts[2].signal.aborted, false);
+  await server.close();
+  assertEquals(reason(2), "cancelled");
+});
+
+Deno.test("what the application answers is kept, what may be run again is not", async () => {
+  const rows: [() => Error, runs: number][] = [
+    [() => new RpcError("failed_precondition", "no"), 1],
+    [() => new RpcError("not_found", "no"), 1],
+    [() => new Error("a mistake after half of it was written"), 1],
+    [() => fail(Bank, "poor", "no", { left: 3 }), 1],
+    [() => new RpcError("unavailable", "later"), 3],
+    [() => new RpcError("resource_exhausted", "later"), 3],
+  ];
+  for (const [i, [thrown, expected]] of rows.entries()) {
+    let runs = 0;
+    const { stack, bank } = await start(`dedupe-failures-${i}`, () => {
+      runs++;
+      throw thrown();
+    }, { client: { interceptors: [repeat(3)], retry: false } });
+    await using _ = stack;
+    const error = await assertRejects(() => bank.pay({ amount: 1 }), RpcError);
+    assertEquals([runs, error.executed], [expected, "yes"], `${thrown()}`);
+    if (error.reason !== undefined) assertEquals(error.details, { left: 3 });
+  }
+});
+
+Deno.test("a result is kept as it was, for as long as its window", async () => {
+  let runs = 0;
+  const shared = { receipt: 0 };
+  const keys: unknown[] = [];
+  const later: Interceptor = (next) => async (call) => {
+    keys.push(call.dedupe);
+    await next(call);
+    shared.receipt = 99;
+    const again = await next(call.with({ attempt: 1 }));
+    await platform.clock.advance(60_001);
+    await next(call.with({ attempt: 1 }));
+    return again;
+  };
+  const { stack, bank, platform, server } = await start("dedupe-window", () => {
+    shared.receipt = ++runs;
+    return shared;
+  }, { client: { interceptors: [later], timeoutMs: Infinity } });
+  await using _ = stack;
+  assertEquals(await bank.pay({ amount: 1 }), { receipt: 1 });
+  assertEquals(runs, 2);
+  assertEquals(server.stats().counters.callsRepeated, 1);
+  // Another call is another key.
+  await bank.pay({ amount: 1 });
+  assert(keys[0] !== keys[1]);
+  const file = new Uint8Array([1, 2, 3]);
+  assertEquals(await bank.file(file), file);
+});
+
+Deno.test("a result is nobody else's, and a key that came from somebody else runs nothing", async () => {
+  let key: unknown;
+  const steal: Interceptor = (next) => (call) => {
+    const { dedupe } = call;
+    key ??= dedupe;
+    return next(call.with({ dedupe: key as typeof dedupe }));
+  };
+  let runs = 0;
+  const authenticate = ({ token }: { token: string }) => ({ user: token });
+  const { stack, bank, platform } = await start("dedupe-owner", () => ({ receipt: ++runs }), {
+    server: { authenticate },
+    client: { interceptors: [steal], token: "ann" },
+  });
+  await using _ = stack;
+  const connect = (options: ClientOptions) =>
+    stack.use(new Client({ endpoints: ["memory://dedupe-owner"], platform, interceptors: [steal], ...options }))
+      .service(Bank);
+  assertEquals(await bank.pay({ amount: 1 }), { receipt: 1 });
+  // The same caller on another connection.
+  assertEquals(await connect({ token: "ann" }).pay({ amount: 1 }), { receipt: 1 });
+  for (const other of [{ token: "bob" }, { token: "ann", id: "another" }]) {
+    const error = await assertRejects(() => connect(other).pay({ amount: 1 }), RpcError);
+    assertEquals([error.code, error.executed], ["permission_denied", "no"]);
+  }
+  assertEquals(runs, 1);
+});
+
+Deno.test("what may have run is not sent to an instance that does not remember it", async () => {
+  let runs = 0;
+  const { stack, platform, network, bank, server, serve } = await start("dedupe-restart", async (_, ctx) => {
+    runs++;
+    await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
+    return { receipt: runs };
+  });
+  await using _ = stack;
+  const failed = assertRejects(() => bank.pay({ amount: 1 }), RpcError);
+  await platform.clock.settle();
+  assertEquals(runs, 1);
+  network.cut();
+  await server.close();
+  await serve();
+  await platform.clock.advance(10_000);
+  const error = await failed;
+  assertEquals([error.code, error.executed, runs], ["unavailable", "maybe", 1]);
+  assert(error.message.includes("has started anew"), error.message);
+});
+
+Deno.test("what did not run goes elsewhere, what may have run does not", async () => {
+  const platform = virtualPlatform(1);
+  await using stack = new AsyncDisposableStack();
+  const runs = [0, 0];
+  const network = cuttable();
+  let mode: "refuse" | "cut" = "refuse";
+  for (const i of [0, 1]) {
+    const refuse: Interceptor = (next) => (call) => {
+      if (mode === "refuse" && i === 0) throw new RpcError("unavailable", "not today", { executed: "no" });
+      return next(call);
+    };
+    const server = stack.use(new Server({ platform, interceptors: [refuse] }));
+    const pay = () => {
+      runs[i]++;
+      if (mode === "cut") network.cut();
+      mode = "refuse";
+      return { receipt: i };
+    };
+    server.handle(Bank, { pay, look: pay, file: (request) => request });
+    await server.listen(`memory://dedupe-elsewhere-${i}`);
+  }
+  const endpoints = ["memory://dedupe-elsewhere-0", "memory://dedupe-elsewhere-1"];
+  const client = stack.use(
+    new Client({
+      endpoints,
+      platform,
+      transport: network.transport,
+      balancer: {
+        name: "in_order",
+        build: (all) => ({ avoid }) => all.find(({ endpoint }) => !avoid?.includes(endpoint)) ?? all[0],
+      },
+    }),
+  );
+  const bank = client.service(Bank);
+  const elsewhere = bank.pay({ amount: 1 });
+  await platform.clock.advance(1_000);
+  assertEquals([await elsewhere, runs], [{ receipt: 1 }, [0, 1]]);
+  mode = "cut";
+  const there = bank.pay({ amount: 1 });
+  await platform.clock.advance(100);
+  // The first of them ran it, and lost the connection. Now it would refuse, and it is asked all the same.
+  const error = await Promise.race([
+    there.then(() => undefined, (error) => error as RpcError),
+    platform.clock.advance(10_000).then(() => "pending" as const),
+  ]);
+  assert(error instanceof RpcError);
+  assertEquals([error.executed, runs], ["maybe", [1, 1]]);
+});
+
+Deno.test("a server that does not declare it runs a call once, and refuses to guess when it comes again", async () => {
+  const Plain = service("test.Bank", { pay: unary<{ amount: number }, { receipt: number }>() });
+  let runs = 0;
+  await using server = new Server();
+  server.handle(Plain, { pay: () => ({ receipt: ++runs }) });
+  await server.listen("memory://dedupe-plain");
+  const interceptors = [repeat(2)];
+  await using client = new Client({ endpoints: ["memory://dedupe-plain"], interceptors, retry: false });
+  const error = await assertRejects(() => client.service(Bank).pay({ amount: 1 }), RpcError, "Cannot tell whether");
+  assertEquals([error.code, runs], ["unimplemented", 1]);
+});
+
+Deno.test("a server that remembers too many calls takes no more, and one whose results are too large says so", async () => {
+  let runs = 0;
+  const full = await start("dedupe-full", () => ({ receipt: ++runs }), {
+    server: { limits: { dedupeKeys: 2 } },
+    client: { retry: false },
+  });
+  await using _full = full.stack;
+  await full.bank.pay({ amount: 1 });
+  await full.bank.pay({ amount: 1 });
+  const refused = await assertRejects(() => full.bank.pay({ amount: 1 }), RpcError, "limits.dedupeKeys");
+  assertEquals([refused.code, refused.executed, refused.retryAfterMs, runs], ["resource_exhausted", "no", 1_000, 2]);
+  await full.platform.clock.advance(60_000);
+  assertEquals(await full.bank.pay({ amount: 1 }), { receipt: 3 });
+
+  const large = await start("dedupe-large", () => ({ receipt: ++runs }), {
+    server: { limits: { dedupeBytes: 100 } },
+    client: { interceptors: [repeat(2)], retry: false },
+  });
+  await using _large = large.stack;
+  const lost = await assertRejects(() => large.bank.pay({ amount: 1 }), RpcError, "limits.dedupeBytes");
+  assertEquals([lost.executed, lost.retryAfterMs, runs], ["yes", -1, 4]);
+});
+
+Deno.test("dedupe is refused where it cannot be", () => {
+  assertThrows(() => serverStream({ dedupe: { windowMs: 10 } }), TypeError, "serverStream");
+  assertThrows(() => unary({ dedupe: { windowMs: 0 } }), RangeError, "dedupe.windowMs");
+});
