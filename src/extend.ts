@@ -58,6 +58,7 @@ export type { Failure, Failures, MethodKind, MethodOptions, Methods } from "./co
 export type { FailureOf } from "./core/failure.ts";
 export type { Attempt, Explanation } from "./core/explanation.ts";
 export type { MetadataInit, MetadataValue } from "./core/metadata.ts";
+export type { DedupeKey, ServedBy } from "./core/dedupe.ts";
 export type { Criticality } from "./core/criticality.ts";
 export { TraceContext } from "./core/trace_context.ts";
 

@@ -117,6 +117,9 @@ Deno.test("a call whose connection is lost while it runs goes on, and the next a
   assertEquals([ctx.signal.aborted, server.stats().counters.callsReceived], [false, 2]);
   finish.resolve();
   assertEquals([await paid, runs, told], [{ receipt: 1 }, 1, ["1"]]);
+  // Nothing waits for a handler that has ended.
+  await platform.clock.advance(20_000);
+  assertEquals(ctx.signal.aborted, false);
 });
 
 Deno.test("a handler that may be joined is aborted by its deadline, by its caller, and by the end of the server", async () => {
