@@ -1,11 +1,11 @@
 /**
  * One loop over what is listed under a name. It keeps a place in the history of the book, and no events: a slow reader costs
- * nothing, gets what it missed in batches, and a snapshot when its place has gone from the history.
+ * nothing, gets what it missed at once, and a snapshot when that is too much or has gone from the history.
  *
  * Invariants: while nothing under its name has changed since its place, it is not behind; it is open from the first `next`
  * until it has ended, and `hooks` learn of both exactly once; what was told is acknowledged when the next event is asked for.
  */
-import type { LeaseBook } from "./lease_book.ts";
+import type { Batch, Directory } from "./directory.ts";
 import type { WatchEvent, WatchOptions } from "./registry.ts";
 
 /** How a watch reports on itself to whoever made it. */
@@ -22,8 +22,7 @@ export interface WatchHooks {
 export class BookWatch implements AsyncIterableIterator<WatchEvent> {
   /** What it follows. */
   readonly name: string;
-  readonly #book: LeaseBook;
-  readonly #now: () => number;
+  readonly #directory: Directory;
   readonly #options: WatchOptions;
   readonly #hooks: WatchHooks;
   readonly #end = () => this.end();
@@ -33,16 +32,16 @@ export class BookWatch implements AsyncIterableIterator<WatchEvent> {
   #behind = true;
   #begun = false;
   #bookmarkAt: number | undefined;
+  #warmed = false;
   #toldAt: number | undefined;
   #acknowledgedAt = -1;
   #reading = false;
   #wake: (() => void) | undefined;
 
   /** Makes a watch, which costs nothing until its first `next`. */
-  constructor(name: string, book: LeaseBook, now: () => number, options: WatchOptions, hooks: WatchHooks) {
+  constructor(name: string, directory: Directory, options: WatchOptions, hooks: WatchHooks) {
     this.name = name;
-    this.#book = book;
-    this.#now = now;
+    this.#directory = directory;
     this.#options = options;
     this.#hooks = hooks;
   }
@@ -86,6 +85,12 @@ export class BookWatch implements AsyncIterableIterator<WatchEvent> {
     this.#wake?.();
   }
 
+  /** Tells it that what is listed is complete from now on. */
+  warmed(): void {
+    this.#warmed = true;
+    this.bookmark(this.#directory.revision);
+  }
+
   /** Whether its reader has acknowledged a change under its name. */
   hasAcknowledged(revision: number): boolean {
     return this.#acknowledgedAt >= revision || (!this.#behind && this.#toldAt === undefined);
@@ -127,30 +132,37 @@ export class BookWatch implements AsyncIterableIterator<WatchEvent> {
     this.#hooks.opened(this);
     this.#state = "open";
     signal?.addEventListener("abort", this.#end);
-    if (after?.epoch === this.#book.epoch) this.#place = after.revision;
+    if (after?.epoch !== this.#directory.epoch) return;
+    this.#place = after.revision;
+    this.#warmed = !this.#directory.warming && after.revision <= this.#directory.warmedAt;
   }
 
   #take(): WatchEvent | undefined {
     if (!this.#behind) return this.#takeBookmark();
     this.#bookmarkAt = undefined;
-    const batch = this.#place === undefined ? undefined : this.#book.changesAfter(this.name, this.#place);
+    const batch = this.#place === undefined ? undefined : this.#directory.changesAfter(this.name, this.#place);
     const first = !this.#begun;
     this.#begun = true;
+    this.#behind = false;
     if (batch === undefined) {
-      const snapshot = this.#book.snapshot(this.name, this.#now());
-      this.#behind = false;
-      return { kind: "snapshot", ...snapshot };
+      this.#warmed = false;
+      return { kind: "snapshot", ...this.#directory.snapshot(this.name) };
     }
     this.#place = batch.revision;
-    this.#behind = batch.revision < this.#book.revision;
     // Whoever resumed is told at once that it worked, even if there is nothing to tell.
-    if (batch.changes.length === 0 && !first) return undefined;
-    return { kind: "changes", epoch: this.#book.epoch, ...batch };
+    return batch.changes.length === 0 && !first && !this.#warmed ? undefined : this.#changes(batch);
   }
 
   #takeBookmark(): WatchEvent | undefined {
     const revision = this.#bookmarkAt;
     this.#bookmarkAt = undefined;
-    return revision === undefined ? undefined : { kind: "changes", epoch: this.#book.epoch, revision, changes: [] };
+    return revision === undefined ? undefined : this.#changes({ changes: [], revision });
+  }
+
+  #changes(batch: Batch): WatchEvent {
+    const event = { kind: "changes", epoch: this.#directory.epoch, ...batch } as const;
+    if (!this.#warmed) return event;
+    this.#warmed = false;
+    return { ...event, warmed: true };
   }
 }

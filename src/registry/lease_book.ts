@@ -1,14 +1,30 @@
 /**
- * Who is listed, until when, and how that came about: the book-keeping of a registry. It owns no timer; whoever does
- * hands in `now`, in milliseconds on a clock that never jumps.
+ * Who may be listed, and until when: the book-keeping of a registry. It owns no timer; whoever does hands in `now`, in
+ * milliseconds on a clock that never jumps, and says when it means to sweep.
  *
- * Invariants: each change has the revision after the last; the history holds the last changes and no gap; an instance is in
- * the roster of each of its names and in no other; no roster is empty; what goes into the book is never changed again.
+ * Invariants: a lease lasts at least its time to live, and longer by all the time that its registry stood still; the newest
+ * incarnation holds the lease; what is listed follows the leases at once, or, for an instance that changes all the time, a
+ * little later; what goes into the book is never changed again.
  */
 import { RpcError } from "../core/error.ts";
 import { hexId, type Random } from "../core/platform.ts";
+import { type BookChange, contentOf, Directory, EVERYTHING, type Listed, sizeOf, type Why } from "./directory.ts";
 import type { Instance } from "./instance.ts";
-import type { Change, Lease, RemovalCause, RenewResult, Snapshot } from "./registry.ts";
+import { MassHold } from "./mass_hold.ts";
+import { Pace } from "./pace.ts";
+import type { Lease, RemovalCause, RenewResult } from "./registry.ts";
+
+/** How much a book may hold. */
+export interface Quotas {
+  /** How many instances. */
+  readonly instances: number;
+  /** How many instances of one owner. */
+  readonly instancesPerOwner: number;
+  /** How many different services. */
+  readonly services: number;
+  /** How many bytes of what was registered, about. */
+  readonly bytes: number;
+}
 
 /** What a {@link LeaseBook} is made from. */
 export interface LeaseBookOptions {
@@ -16,173 +32,285 @@ export interface LeaseBookOptions {
   readonly epoch: string;
   /** Where the tokens of leases come from. */
   readonly random: Random;
+  /** Milliseconds since 1970, for people. */
+  readonly wall: () => number;
   /** How many changes are remembered for those that fell behind. */
   readonly historyLimit: number;
-  /** Until when snapshots say that the book is warming. Default: they never do. */
-  readonly warmingUntil?: number;
+  /** How often in a second an instance may change what is listed. Default: as often as it likes. */
+  readonly changesPerSecond?: number;
+  /** How long at most an instance stays listed beyond its lease because it answers, or because too many are silent. Default 0: it does not. */
+  readonly preserveMs?: number;
+  /** In how long a time a few of too many silent ones may leave. Default 15 000. */
+  readonly preservePerMs?: number;
+  /** Whether the owner dials instances before their leases end. Default `false`. */
+  readonly dials?: boolean;
+  /** How much it may hold. Default: as much as comes. */
+  readonly quotas?: Quotas;
   /** Told of every change, at once; it must not throw, nor change the book. */
   readonly onChange?: (change: BookChange) => void;
 }
 
-/** A change as the history keeps it, for every name at once. */
-export interface BookChange {
-  /** Which change it is; the first is 1. */
-  readonly revision: number;
-  /** Whom it concerns. */
-  readonly instanceId: string;
-  /** What is listed from then on, if anything is. */
-  readonly instance: Instance | undefined;
-  /** The names under which it is listed from then on. */
-  readonly names: ReadonlySet<string>;
-  /** The names under which it is not listed any more. */
-  readonly left: ReadonlySet<string>;
-  /** Why it left them. */
-  readonly cause: RemovalCause;
-  /** Whether it is doubted from then on. */
+/** Who registers. */
+export interface Registrant {
+  /** Whose the instance is; without one it may replace anybody's. */
+  readonly owner?: string;
+  /** Who it is, for people. Default: the owner. */
+  readonly actor?: string;
+}
+
+/** What a sweep has found. */
+export interface Swept {
+  /** Whose leases have ended. */
+  readonly evicted: readonly Instance[];
+  /** Who is to be dialled: the answer goes to {@link LeaseBook.answer}. */
+  readonly dial: readonly Suspect[];
+}
+
+/** Somebody whose lease runs out. */
+export interface Suspect {
+  /** The lease. */
+  readonly lease: Lease;
+  /** What it lists. */
+  readonly instance: Instance;
+}
+
+/** What is known of an instance beyond what it registered. */
+export interface Standing {
+  /** Whether it is doubted. */
   readonly suspect: boolean;
-  /** The token of the lease that ended with the listing; `undefined` when something is listed. */
-  readonly ended: string | undefined;
-  /** About how large it is. */
-  readonly bytes: number;
+  /** For how long it has been registered without a gap, in milliseconds. */
+  readonly ageMs: number;
+  /** How long its lease lasts without renewal. */
+  readonly ttlMs: number;
+  /** How much of the lease is left; less than nothing when it is kept beyond it. */
+  readonly leftMs: number;
+  /** How many calls it said to be running, when it last said so. */
+  readonly load: number | undefined;
+  /** Whose it is; an empty text when nobody's. */
+  readonly owner: string;
 }
-
-/** Some of what has changed under one name: up to a thousand changes, or about 1 MiB. */
-export interface Batch {
-  /** In the order in which they came about. */
-  readonly changes: readonly Change[];
-  /** Up to where they go: the rest comes after it. */
-  readonly revision: number;
-}
-
-/** The name under which every instance is listed. No service can have it. */
-export const EVERYTHING = "*";
 
 const TOKEN_DIGITS = 32;
-const MAX_BATCH_CHANGES = 1_000;
-const MAX_BATCH_BYTES = 1024 * 1024;
-const NO_NAMES: ReadonlySet<string> = new Set();
+/** How many incarnations that were told to stay away are remembered. */
+const MAX_BARRED = 10_000;
+/** Who does what nobody asked for. */
+const CENTER = "center";
 
 interface Holding {
   readonly instance: Instance;
   readonly names: ReadonlySet<string>;
   readonly lease: Lease;
+  readonly owner: string;
+  readonly actor: string;
+  readonly registeredAt: number;
+  /** On the book's own time, which stands still while the registry does. */
   expiresAt: number;
+  load: number | undefined;
   suspect: boolean;
+  /** Since when it has been kept beyond its lease. */
+  keptSince: number | undefined;
+  /** When it last answered a dial. */
+  answeredAt: number;
+  dial: "none" | "out" | "silent";
 }
 
-/** The instances under one name, and the same in the order of their ids once somebody has asked. */
-interface Roster {
-  readonly instances: Map<string, Instance>;
-  sorted: readonly Instance[] | undefined;
-}
-
-/** Leases, what they keep listed, and the last changes in that. */
+/** Leases, and the listing that follows from them. */
 export class LeaseBook {
-  /** Names this life of the book. */
-  readonly epoch: string;
+  /** What others see. */
+  readonly directory: Directory;
   readonly #options: LeaseBookOptions;
   readonly #holdings = new Map<string, Holding>();
-  readonly #rosters = new Map<string, Roster>();
-  readonly #suspects = new Set<string>();
-  readonly #history: BookChange[] = [];
-  #revision = 0;
+  readonly #perOwner = new Map<string, number>();
+  /** Incarnations that an operator has sent away. */
+  readonly #barred = new Map<string, number>();
+  readonly #pace: Pace | undefined;
+  readonly #hold: MassHold | undefined;
+  readonly #preserveMs: number;
+  /** What is to be listed anew as soon as its pace allows. */
+  readonly #deferred = new Map<string, Why>();
+  #bytes = 0;
+  #stoodStillMs = 0;
+  #sweepDueAt = Infinity;
 
   /** Opens an empty book. */
   constructor(options: LeaseBookOptions) {
-    this.epoch = options.epoch;
+    const { epoch, historyLimit, onChange = () => {}, changesPerSecond, preserveMs = 0, preservePerMs } = options;
     this.#options = options;
+    this.directory = new Directory(epoch, historyLimit, onChange);
+    this.#pace = changesPerSecond === undefined ? undefined : new Pace(changesPerSecond);
+    this.#preserveMs = preserveMs;
+    this.#hold = preserveMs > 0 ? new MassHold({ maxMs: preserveMs, perMs: preservePerMs ?? 15_000 }) : undefined;
   }
 
-  /** How many changes there have been. */
-  get revision(): number {
-    return this.#revision;
-  }
-
-  /** How many instances are listed. */
+  /** How many leases there are. */
   get size(): number {
     return this.#holdings.size;
   }
 
-  /** How many services are offered. */
-  get serviceCount(): number {
-    return Math.max(0, this.#rosters.size - 1);
+  /** For how long it has stood still altogether: so much longer did leases last that were running all the time. */
+  get stoodStillMs(): number {
+    return this.#stoodStillMs;
+  }
+
+  /** Whether so many are silent that they stay listed. */
+  get isHolding(): boolean {
+    return this.#hold?.isHolding === true;
+  }
+
+  /**
+   * Says when the next sweep is meant to be, or `Infinity`. Whatever comes later than that shows that the registry stood still:
+   * so much is added to every lease.
+   */
+  expectSweep(at: number): void {
+    this.#sweepDueAt = at;
   }
 
   /**
    * Lists an instance, which the book keeps and nobody may change from then on, and ends the lease that its id had. Listing
    * again what is listed already is no change.
    *
-   * @throws {RpcError} `unavailable` when a newer incarnation is listed
+   * @throws {RpcError} `unavailable` when a newer incarnation is listed, `permission_denied` when it is somebody else's,
+   * `resource_exhausted` when a quota is full
    */
-  register(instance: Instance, ttlMs: number, now: number): Lease {
+  register(instance: Instance, ttlMs: number, now: number, by: Registrant = {}): Lease {
+    const time = this.#time(now);
     const before = this.#holdings.get(instance.id);
-    if (before !== undefined && instance.incarnation < before.instance.incarnation) {
-      throw new RpcError(
-        "unavailable",
-        `Cannot register instance "${instance.id}" of incarnation ${instance.incarnation}: ` +
-          `incarnation ${before.instance.incarnation} of it is listed, which is newer`,
-        { executed: "no" },
-      );
-    }
     const { id: instanceId, incarnation } = instance;
+    this.#checkOwner(instance, before, by.owner);
+    this.#checkIncarnation(instance, before);
+    const unchanged = before !== undefined && contentOf(before.instance) === contentOf(instance);
+    const owner = by.owner ?? before?.owner ?? "";
+    if (!unchanged) this.#checkQuotas(instance, before, owner);
     const lease: Lease = Object.freeze({
       instanceId,
       incarnation,
       token: hexId(this.#options.random, TOKEN_DIGITS),
       ttlMs,
     });
-    const unchanged = before !== undefined && contentOf(before.instance) === contentOf(instance);
+    const fenced = before !== undefined && before.instance.incarnation < incarnation;
     const holding: Holding = {
       instance: unchanged ? before.instance : instance,
       names: unchanged ? before.names : new Set([EVERYTHING, ...instance.services]),
       lease,
-      expiresAt: now + ttlMs,
+      owner,
+      actor: by.actor ?? owner,
+      registeredAt: before !== undefined && !fenced ? before.registeredAt : now,
+      expiresAt: time + ttlMs,
+      load: fenced ? undefined : before?.load,
       suspect: false,
+      keptSince: undefined,
+      answeredAt: -Infinity,
+      dial: "none",
     };
-    this.#holdings.set(instanceId, holding);
+    if (before !== undefined) this.#forget(before);
+    this.#remember(holding);
     if (!unchanged || before.suspect) {
-      const fenced = before !== undefined && before.instance.incarnation < incarnation;
-      this.#list(instanceId, holding, before, fenced ? "fenced" : "deregistered");
+      this.#list(instanceId, now, { cause: fenced ? "fenced" : "deregistered", actor: holding.actor });
     }
     return lease;
   }
 
-  /** Starts a lease's time to live anew. A lease that is late, but not yet swept, is in time. */
-  renew(lease: Lease, now: number): RenewResult {
+  /** Starts a lease's time to live anew. A lease that is late, but has not ended, is in time. */
+  renew(lease: Lease, now: number, load?: number): RenewResult {
+    const time = this.#time(now);
     const holding = this.#holdings.get(lease.instanceId);
-    if (holding === undefined) return "unknown";
-    if (holding.lease.token === lease.token) {
-      holding.expiresAt = now + holding.lease.ttlMs;
-      this.#doubt(holding, false);
+    if (holding?.lease.token === lease.token) {
+      holding.expiresAt = time + holding.lease.ttlMs;
+      holding.load = load ?? holding.load;
+      holding.keptSince = undefined;
+      holding.answeredAt = -Infinity;
+      holding.dial = "none";
+      this.#doubt(holding, false, now);
       return "renewed";
     }
-    return holding.lease.incarnation > lease.incarnation ? "fenced" : "unknown";
+    const newer = holding !== undefined && holding.lease.incarnation > lease.incarnation;
+    return newer || this.#isBarred(lease) ? "fenced" : "unknown";
   }
 
   /** Ends a lease and the listing. Says whether there was one to end. */
-  deregister(lease: Lease, cause: RemovalCause): boolean {
+  deregister(lease: Lease, cause: RemovalCause, now: number): boolean {
     const holding = this.#holdings.get(lease.instanceId);
     if (holding === undefined || holding.lease.token !== lease.token) return false;
-    this.#remove(holding, cause);
+    this.#end(holding, cause, holding.actor, now);
     return true;
   }
 
-  /** Ends the leases whose time is over. Says whose they were. */
-  sweep(now: number): Instance[] {
-    const due = [...this.#holdings.values()].filter((holding) => holding.expiresAt <= now);
-    for (const holding of due) this.#remove(holding, "expired");
-    return due.map((holding) => holding.instance);
-  }
-
-  /** Doubts an instance, or no longer; a renewal ends every doubt. Says whether that changes anything. */
-  suspect(instanceId: string, suspect: boolean): boolean {
+  /**
+   * Ends the lease of an instance from outside. `drained` also makes this incarnation stay away: it is told that it is fenced.
+   * @returns whether there was one
+   */
+  evict(instanceId: string, cause: "admin" | "drained", actor: string, now: number): boolean {
     const holding = this.#holdings.get(instanceId);
-    return holding !== undefined && this.#doubt(holding, suspect);
+    if (holding === undefined) return false;
+    if (cause === "drained") this.#bar(instanceId, holding.instance.incarnation);
+    this.#end(holding, cause, actor, now);
+    return true;
   }
 
-  /** The change with which a lease and its listing ended, or `undefined` when the history does not hold it. */
-  endOf(lease: Lease): BookChange | undefined {
-    return this.#history.find((change) => change.ended === lease.token);
+  /** Ends the leases whose time is over, as far as they may end now, and says who is to be dialled before it does. */
+  sweep(now: number): Swept {
+    const time = this.#time(now);
+    const due: Holding[] = [];
+    const dial: Suspect[] = [];
+    let silent = 0;
+    for (const holding of this.#holdings.values()) {
+      const leftMs = holding.expiresAt - time;
+      if (leftMs > holding.lease.ttlMs / 3) continue;
+      // It should have renewed its lease twice by now, or once at least.
+      silent++;
+      if (leftMs <= 0) due.push(holding);
+      else if (this.#options.dials && leftMs <= DIAL_EARLY_MS) this.#dial(holding, time, dial);
+    }
+    this.#hold?.observe(time, this.#holdings.size, silent, due.length > 0);
+    due.sort((a, b) => a.expiresAt - b.expiresAt);
+    const evicted: Instance[] = [];
+    for (const holding of due) {
+      if (this.#mustStay(holding)) this.#keep(holding, time, now);
+      else if (!this.#options.dials || holding.dial === "silent" || this.#isKeptTooLong(holding, time)) {
+        this.#expire(holding, now);
+        evicted.push(holding.instance);
+      } else if (time - holding.answeredAt < holding.lease.ttlMs) this.#keep(holding, time, now);
+      else this.#dial(holding, time, dial);
+    }
+    this.#pace?.forget(now);
+    return { evicted, dial };
+  }
+
+  /** Whom a sweep wanted dialled has answered, or has not. Says whether that ended its lease. */
+  answer(lease: Lease, answered: boolean, now: number): boolean {
+    const time = this.#time(now);
+    const holding = this.#holdings.get(lease.instanceId);
+    if (holding?.lease.token !== lease.token || holding.dial !== "out") return false;
+    holding.dial = answered ? "none" : "silent";
+    if (answered) holding.answeredAt = time;
+    if (holding.expiresAt > time) return false;
+    if (answered || this.#mustStay(holding)) {
+      this.#keep(holding, time, now);
+      return false;
+    }
+    this.#expire(holding, now);
+    return true;
+  }
+
+  /** When something is to be listed that had to wait; `Infinity` when nothing is. */
+  get publishAt(): number {
+    let at = Infinity;
+    for (const instanceId of this.#deferred.keys()) at = Math.min(at, this.#pace!.readyAt(instanceId));
+    return at;
+  }
+
+  /** Lists what had to wait long enough. */
+  publish(now: number): void {
+    for (const [instanceId, why] of [...this.#deferred]) {
+      if (this.#pace!.readyAt(instanceId) > now) continue;
+      this.#deferred.delete(instanceId);
+      this.#publish(instanceId, now, why);
+    }
+  }
+
+  /** Whether the listing has yet to follow the end of a lease. */
+  isLeaving(lease: Lease): boolean {
+    return this.#deferred.get(lease.instanceId)?.ended === lease.token;
   }
 
   /** Whether a lease lasts. */
@@ -190,105 +318,167 @@ export class LeaseBook {
     return this.#holdings.get(lease.instanceId)?.lease.token === lease.token;
   }
 
-  /** What is listed under a name. */
-  snapshot(name: string, now: number): Snapshot {
-    const roster = this.#rosters.get(name);
-    if (roster !== undefined) roster.sorted ??= Object.freeze([...roster.instances.values()].sort(byId));
-    const instances = roster?.sorted ?? [];
-    const snapshot: Snapshot = {
-      epoch: this.epoch,
-      revision: this.#revision,
-      instances,
-      warming: now < (this.#options.warmingUntil ?? -Infinity),
-    };
-    if (this.#suspects.size === 0) return snapshot;
-    const suspects = instances.filter(({ id }) => this.#suspects.has(id)).map(({ id }) => id);
-    return suspects.length === 0 ? snapshot : { ...snapshot, suspects };
+  /** Whose an instance is; `undefined` when it has no lease. */
+  ownerOf(instanceId: string): string | undefined {
+    return this.#holdings.get(instanceId)?.owner;
   }
 
-  /** What has changed under a name after a revision, or `undefined` when the book cannot tell (any more). */
-  changesAfter(name: string, after: number): Batch | undefined {
-    const oldest = this.#revision - this.#history.length;
-    if (!Number.isSafeInteger(after) || after < oldest || after > this.#revision) return undefined;
-    const changes: Change[] = [];
-    let revision = after;
-    let bytes = 0;
-    while (revision < this.#revision && changes.length < MAX_BATCH_CHANGES && bytes < MAX_BATCH_BYTES) {
-      const recorded = this.#history[revision++ % this.#options.historyLimit];
-      const change = changeUnder(name, recorded);
-      if (change === undefined) continue;
-      changes.push(change);
-      bytes += recorded.bytes;
+  /** What is known of an instance, as long as it has a lease. */
+  standing(instanceId: string, now: number): Standing | undefined {
+    const holding = this.#holdings.get(instanceId);
+    if (holding === undefined) return undefined;
+    const { lease, owner, load, suspect, registeredAt, expiresAt } = holding;
+    const leftMs = expiresAt - this.#time(now);
+    return { suspect, ageMs: now - registeredAt, ttlMs: lease.ttlMs, leftMs, load, owner };
+  }
+
+  /** What the time is for leases: it stands still while the registry does. */
+  #time(now: number): number {
+    if (now > this.#sweepDueAt) {
+      this.#stoodStillMs += now - this.#sweepDueAt;
+      this.#sweepDueAt = now;
     }
-    return { changes, revision };
+    return now - this.#stoodStillMs;
   }
 
-  #doubt(holding: Holding, suspect: boolean): boolean {
-    if (holding.suspect === suspect) return false;
+  #checkOwner({ id }: Instance, before: Holding | undefined, owner: string | undefined): void {
+    if (before === undefined || owner === undefined || before.owner === owner) return;
+    throw new RpcError("permission_denied", `Cannot register instance "${id}": it is listed for somebody else`, {
+      executed: "no",
+    });
+  }
+
+  #checkIncarnation({ id, incarnation }: Instance, before: Holding | undefined): void {
+    const barred = this.#barred.get(id) ?? -1;
+    const newest = Math.max(before?.instance.incarnation ?? -1, barred + 1);
+    if (incarnation >= newest) {
+      if (barred >= 0) this.#barred.delete(id);
+      return;
+    }
+    const why = incarnation <= barred
+      ? "it was drained, and must be started anew"
+      : `incarnation ${newest} of it is listed, which is newer`;
+    throw new RpcError("unavailable", `Cannot register instance "${id}" of incarnation ${incarnation}: ${why}`, {
+      executed: "no",
+    });
+  }
+
+  #checkQuotas(instance: Instance, before: Holding | undefined, owner: string): void {
+    const { quotas } = this.#options;
+    if (quotas === undefined) return;
+    const check = (what: string, wanted: number, quota: number) => {
+      if (wanted <= quota) return;
+      throw new RpcError(
+        "resource_exhausted",
+        `Cannot register instance "${instance.id}": there would be ${wanted} ${what}, and the registry takes ${quota}`,
+        { executed: "no" },
+      );
+    };
+    if (before === undefined) check("instances", this.#holdings.size + 1, quotas.instances);
+    if (before?.owner !== owner) {
+      check(`instances of "${owner}"`, (this.#perOwner.get(owner) ?? 0) + 1, quotas.instancesPerOwner);
+    }
+    let services = this.directory.serviceCount;
+    for (const name of new Set(instance.services)) if (!this.directory.has(name)) services++;
+    if (services > this.directory.serviceCount) check("services", services, quotas.services);
+    const more = sizeOf(instance) - (before === undefined ? 0 : sizeOf(before.instance));
+    if (more > 0) check("bytes", this.#bytes + more, quotas.bytes);
+  }
+
+  #remember(holding: Holding): void {
+    this.#holdings.set(holding.lease.instanceId, holding);
+    this.#perOwner.set(holding.owner, (this.#perOwner.get(holding.owner) ?? 0) + 1);
+    this.#bytes += sizeOf(holding.instance);
+  }
+
+  #forget({ lease, owner, instance }: Holding): void {
+    this.#holdings.delete(lease.instanceId);
+    const left = (this.#perOwner.get(owner) ?? 0) - 1;
+    if (left > 0) this.#perOwner.set(owner, left);
+    else this.#perOwner.delete(owner);
+    this.#bytes -= sizeOf(instance);
+  }
+
+  #bar(instanceId: string, incarnation: number): void {
+    this.#barred.delete(instanceId);
+    this.#barred.set(instanceId, incarnation);
+    if (this.#barred.size <= MAX_BARRED) return;
+    for (const oldest of this.#barred.keys()) {
+      this.#barred.delete(oldest);
+      break;
+    }
+  }
+
+  #isBarred({ instanceId, incarnation }: Lease): boolean {
+    return incarnation <= (this.#barred.get(instanceId) ?? -1);
+  }
+
+  /** Whether a lease that has run out may not end now, because too many have. */
+  #mustStay({ names }: Holding): boolean {
+    const hold = this.#hold;
+    if (hold === undefined || !hold.isHolding) return false;
+    if (hold.allowance <= 0) return true;
+    // Whatever is wrong, a list with one doubtful entry is better than an empty one.
+    for (const name of names) if (name !== EVERYTHING && this.directory.countOf(name) <= 1) return true;
+    return false;
+  }
+
+  #isKeptTooLong({ keptSince }: Holding, time: number): boolean {
+    return keptSince !== undefined && time - keptSince >= this.#preserveMs;
+  }
+
+  #keep(holding: Holding, time: number, now: number): void {
+    holding.keptSince ??= time;
+    this.#doubt(holding, true, now);
+  }
+
+  #dial(holding: Holding, time: number, dial: Suspect[]): void {
+    if (holding.dial !== "none" || time - holding.answeredAt < holding.lease.ttlMs) return;
+    holding.dial = "out";
+    dial.push(holding);
+  }
+
+  #expire(holding: Holding, now: number): void {
+    this.#hold?.spend();
+    this.#end(holding, "expired", CENTER, now);
+  }
+
+  #end(holding: Holding, cause: RemovalCause, actor: string, now: number): void {
+    this.#forget(holding);
+    this.#list(holding.lease.instanceId, now, { cause, actor, ended: holding.lease.token });
+  }
+
+  #doubt(holding: Holding, suspect: boolean, now: number): void {
+    if (holding.suspect === suspect) return;
     holding.suspect = suspect;
-    this.#list(holding.lease.instanceId, holding, holding, "deregistered");
-    return true;
+    this.#list(holding.lease.instanceId, now, { cause: "expired", actor: suspect ? CENTER : holding.actor });
   }
 
-  #remove(holding: Holding, cause: RemovalCause): void {
-    this.#holdings.delete(holding.lease.instanceId);
-    this.#list(holding.lease.instanceId, undefined, holding, cause);
-  }
-
-  /** Puts an instance under its names and takes it from those that it had before; the one place where anything changes. */
-  #list(instanceId: string, holding: Holding | undefined, before: Holding | undefined, cause: RemovalCause): void {
-    const names = holding?.names ?? NO_NAMES;
-    const left = (before?.names ?? NO_NAMES).difference(names);
-    for (const name of left) {
-      const roster = this.#roster(name);
-      roster.instances.delete(instanceId);
-      if (roster.instances.size === 0) this.#rosters.delete(name);
+  /** The listing of an instance is to follow its lease, now or when its pace allows. */
+  #list(instanceId: string, now: number, why: Omit<Why, "at">): void {
+    const whole: Why = { ...why, at: this.#options.wall() };
+    if (this.#pace !== undefined && this.#pace.readyAt(instanceId) > now) this.#deferred.set(instanceId, whole);
+    else {
+      this.#deferred.delete(instanceId);
+      this.#publish(instanceId, now, whole);
     }
-    const instance = holding?.instance;
-    if (instance !== undefined) {
-      for (const name of names) this.#roster(name).instances.set(instanceId, instance);
-    }
-    const suspect = holding?.suspect === true;
-    if (suspect) this.#suspects.add(instanceId);
-    else this.#suspects.delete(instanceId);
-    const change: BookChange = {
-      revision: ++this.#revision,
-      instanceId,
-      instance,
-      names,
-      left,
-      cause,
-      suspect,
-      ended: holding === undefined ? before?.lease.token : undefined,
-      bytes: instance === undefined ? instanceId.length : contentOf(instance).length,
-    };
-    this.#history[(change.revision - 1) % this.#options.historyLimit] = change;
-    this.#options.onChange?.(change);
   }
 
-  /** The roster of a name, about to be changed. */
-  #roster(name: string): Roster {
-    let roster = this.#rosters.get(name);
-    if (roster === undefined) this.#rosters.set(name, roster = { instances: new Map(), sorted: undefined });
-    roster.sorted = undefined;
-    return roster;
+  #publish(instanceId: string, now: number, why: Why): void {
+    const listed = this.directory.get(instanceId);
+    const holding = this.#holdings.get(instanceId);
+    if (holding === undefined ? listed === undefined : listed !== undefined && isAs(listed, holding)) return;
+    this.#pace?.take(instanceId, now);
+    const after = holding && { instance: holding.instance, names: holding.names, suspect: holding.suspect };
+    this.directory.put(instanceId, after, why);
   }
 }
 
-function changeUnder(name: string, change: BookChange): Change | undefined {
-  const { names, left, instance, instanceId, cause, suspect } = change;
-  if (instance !== undefined && names.has(name)) {
-    return suspect ? { kind: "put", instance, suspect } : { kind: "put", instance };
-  }
-  return left.has(name) ? { kind: "removed", instanceId, cause } : undefined;
-}
+/** From when before the end of a lease its instance is dialled: so the answer is there when it is needed. */
+const DIAL_EARLY_MS = 1_000;
 
-function byId(a: Instance, b: Instance): number {
-  return a.id < b.id ? -1 : 1;
-}
-
-/** The same text for two instances exactly if nobody could tell them apart. */
-function contentOf({ id, incarnation, endpoints, services, zone, weight, version, metadata }: Instance): string {
-  const pairs = Object.entries(metadata).sort(([a], [b]) => a < b ? -1 : 1);
-  return JSON.stringify([id, incarnation, endpoints, services, zone, weight, version, pairs]);
+/** Whether an instance is listed already as it should be. */
+function isAs(listed: Listed, { instance, suspect }: Holding): boolean {
+  if (listed.suspect !== suspect) return false;
+  return listed.instance === instance || contentOf(listed.instance) === contentOf(instance);
 }

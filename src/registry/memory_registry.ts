@@ -4,9 +4,11 @@ import { checkInteger, withDefaults } from "../core/options.ts";
 import { type Clock, hexId, type Platform, runtimePlatform } from "../core/platform.ts";
 import { checkServiceName } from "../core/service.ts";
 import { checkInstance } from "./check_instance.ts";
+import { type BookChange, EVERYTHING } from "./directory.ts";
 import type { Instance } from "./instance.ts";
-import { type BookChange, EVERYTHING, type LeaseBook } from "./lease_book.ts";
+import type { LeaseBook, Quotas, Standing, Suspect } from "./lease_book.ts";
 import type {
+  Cursor,
   Lease,
   RegisterOptions,
   Registry,
@@ -19,6 +21,12 @@ import type {
 } from "./registry.ts";
 import { WatchBoard } from "./watch_board.ts";
 
+/** How much a {@link MemoryRegistry} takes; what goes beyond rejects with `resource_exhausted`, and harms nothing that is there. */
+export interface RegistryQuotas extends Quotas {
+  /** How many loops over a watch may be open. */
+  readonly watchers: number;
+}
+
 /** How a {@link MemoryRegistry} works. */
 export interface MemoryRegistryOptions {
   /** Time and chance. Default: the runtime's. */
@@ -29,61 +37,144 @@ export interface MemoryRegistryOptions {
   sweepMs?: number;
   /** How many changes are remembered for watchers that resume or fell behind, 1 to a million. Default 10 000. */
   historyLimit?: number;
-  /** Is told who comes and goes. Default: nobody. */
+  /** For how long it says at first that it has just started, in milliseconds, 0 to a day. Default 0: it does not say so. */
+  warmingMs?: number;
+  /**
+   * How long at most instances stay listed beyond their leases because more than half, and at least three, are silent, or because
+   * they answer when they are dialled; in milliseconds, 0 to a day, 0 turns that off. Default 300 000.
+   */
+  preserveMs?: number;
+  /** How often in a second one instance may change what is listed, 2 to a million; the rest is told as one later. Default 10. */
+  changesPerSecond?: number;
+  /**
+   * Whether an instance that does not renew its lease answers all the same; asked once before its listing ends, and again each
+   * time to live. It settles within about a second. Default: nobody is asked.
+   */
+  dial?: (instance: Instance, signal: AbortSignal) => Promise<boolean>;
+  /** How much it takes. Default: 20 000 instances, also of one owner, 20 000 services, 64 MiB, 20 000 watchers. */
+  quotas?: Partial<RegistryQuotas>;
+  /** Is told of every change: what, whom, why and by whom. Default: nobody. */
   logger?: Logger;
 }
 
 /** How it works where nothing is said. */
-export const DEFAULT_MEMORY_REGISTRY: Readonly<Required<MemoryRegistryOptions>> = Object.freeze({
-  platform: runtimePlatform,
-  ttlMs: 15_000,
-  sweepMs: 1_000,
-  historyLimit: 10_000,
-  logger: silent,
+export const DEFAULT_MEMORY_REGISTRY: Readonly<Required<Omit<MemoryRegistryOptions, "dial" | "quotas">>> = Object
+  .freeze({
+    platform: runtimePlatform,
+    ttlMs: 15_000,
+    sweepMs: 1_000,
+    historyLimit: 10_000,
+    warmingMs: 0,
+    preserveMs: 300_000,
+    changesPerSecond: 10,
+    logger: silent,
+  });
+
+/** What it takes where nothing is said. */
+export const DEFAULT_QUOTAS: Readonly<RegistryQuotas> = Object.freeze({
+  instances: 20_000,
+  instancesPerOwner: 20_000,
+  services: 20_000,
+  bytes: 64 * 1024 * 1024,
+  watchers: 20_000,
 });
 
-const MAX_TTL_MS = 24 * 60 * 60_000;
+/** An instance, and what is known of it beyond what it registered. */
+export interface Listing extends Standing {
+  /** What it registered. */
+  readonly instance: Instance;
+}
+
+/** One change in what was listed, for people. */
+export interface HistoryEntry {
+  /** Which change it was. */
+  readonly revision: number;
+  /** When, in milliseconds since 1970. */
+  readonly at: number;
+  /** What happened; `doubted` and `trusted` change nothing but whether it is suspect. */
+  readonly kind: "listed" | "changed" | "doubted" | "trusted" | "removed";
+  /** Whom it concerned. */
+  readonly instanceId: string;
+  /** The instance as it was listed from then on, or as it was before it was removed. */
+  readonly instance: Instance;
+  /** Why it was removed. */
+  readonly cause?: RemovalCause;
+  /** Who did it; an empty text when nobody said. */
+  readonly actor: string;
+}
+
+const DAY_MS = 24 * 60 * 60_000;
+/** So many are dialled at once; the others wait. */
+const MAX_DIALS = 256;
 const CAUSES: ReadonlySet<unknown> = new Set<RemovalCause>(["deregistered", "drained", "expired", "fenced", "admin"]);
 
 /**
  * A registry in this process: for tests, for programs that are their own center, and behind a center.
  *
- * All changes take effect before the method that makes them returns. A loop over `watch` may be told of several changes at
- * once; it costs a place in the history however slow it is, and starts afresh with a snapshot when `historyLimit` changes have
- * passed it by. A watch that could continue behind its cursor says so at once, with no changes if there are none; and one under
- * whose name nothing happens is told how far the registry has come each time that half the history has been written anew.
+ * All changes take effect before the method that makes them returns; only an instance that changes more often than
+ * `changesPerSecond` is listed as it was until a little later. A loop over `watch` may be told of several changes at once; it
+ * costs a place in the history however slow it is, and starts afresh with a snapshot when `historyLimit` changes have passed it
+ * by, or more than 1 000 of its own or 1 MiB. A watch that could continue behind its cursor says so at once, with no changes if
+ * there are none; and one under whose name nothing happens is told how far the registry has come each time that half the history
+ * has been written anew.
  *
  * @throws {RangeError} {TypeError}
  */
 export class MemoryRegistry implements Registry {
+  readonly #platform: Platform;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #ttlMs: number;
   readonly #sweepMs: number;
+  readonly #dialBack: MemoryRegistryOptions["dial"];
   readonly #board: WatchBoard;
   readonly #book: LeaseBook;
+  readonly #closing = new AbortController();
+  readonly #dials = new Set<Promise<void>>();
+  readonly #toDial: Suspect[] = [];
   #sweeper: Disposable | undefined;
-  #closed = false;
+  #sweeping = false;
+  #publisher: Disposable | undefined;
+  #warmer: Disposable | undefined;
 
   /** Makes an empty registry, which costs no timer while nothing is registered. */
-  constructor(options?: MemoryRegistryOptions) {
-    const { platform, ttlMs, sweepMs, historyLimit, logger } = withDefaults(DEFAULT_MEMORY_REGISTRY, options);
+  constructor(options: MemoryRegistryOptions = {}) {
+    const { dial, quotas, ...rest } = options;
+    const given = withDefaults(DEFAULT_MEMORY_REGISTRY, rest);
+    const { platform, logger } = given;
+    this.#platform = platform;
     this.#clock = platform.clock;
     this.#logger = logger;
-    this.#ttlMs = checkInteger("ttlMs", ttlMs, 1, MAX_TTL_MS);
-    this.#sweepMs = checkInteger("sweepMs", sweepMs, 1, 60_000);
+    this.#dialBack = dial;
+    const { watchers, ...held } = checkQuotas(quotas);
+    this.#ttlMs = checkInteger("ttlMs", given.ttlMs, 1, DAY_MS);
+    this.#sweepMs = checkInteger("sweepMs", given.sweepMs, 1, 60_000);
     this.#board = new WatchBoard({
       epoch: hexId(platform.random, 16),
       random: platform.random,
-      historyLimit: checkInteger("historyLimit", historyLimit, 1, 1_000_000),
-      onChange: (change) => this.#report(change),
-    }, () => platform.clock.now());
+      wall: () => platform.clock.wall(),
+      historyLimit: checkInteger("historyLimit", given.historyLimit, 1, 1_000_000),
+      changesPerSecond: checkInteger("changesPerSecond", given.changesPerSecond, 2, 1_000_000),
+      preserveMs: checkInteger("preserveMs", given.preserveMs, 0, DAY_MS),
+      preservePerMs: this.#ttlMs,
+      dials: dial !== undefined,
+      quotas: held,
+      maxWatchers: watchers,
+      onChange: (change) => this.#logger.info(describe(change)),
+    });
     this.#book = this.#board.book;
+    const warmingMs = checkInteger("warmingMs", given.warmingMs, 0, DAY_MS);
+    if (warmingMs > 0) this.#warm(warmingMs);
   }
 
-  /** How many instances are listed. */
+  /** How many instances have a lease. */
   get instanceCount(): number {
     return this.#book.size;
+  }
+
+  /** How many services are offered. */
+  get serviceCount(): number {
+    return this.#book.directory.serviceCount;
   }
 
   /** How many loops over a watch are open. */
@@ -91,35 +182,112 @@ export class MemoryRegistry implements Registry {
     return this.#board.watcherCount;
   }
 
-  /** Lists an instance. Rejects with `TypeError` when it is malformed, with `RangeError` when `ttlMs` is. */
+  /** Where it stands: what is listed now. */
+  get cursor(): Cursor {
+    const { epoch, revision } = this.#book.directory;
+    return { epoch, revision };
+  }
+
+  /** Whether so many instances are silent that they stay listed for the time being. */
+  get isPreserving(): boolean {
+    return this.#book.isHolding;
+  }
+
+  /**
+   * Lists an instance. Rejects with `TypeError` when it is malformed, with `RangeError` when `ttlMs` is, and with an `RpcError`
+   * `permission_denied` when another owner has it listed, `resource_exhausted` when a quota is full.
+   */
   register(instance: Instance, options: RegisterOptions = {}): Promise<Lease> {
     return this.#run("register an instance", options.signal, () => {
-      const ttlMs = checkInteger("ttlMs", options.ttlMs ?? this.#ttlMs, 1, MAX_TTL_MS);
-      const lease = this.#book.register(checkInstance(instance), ttlMs, this.#clock.now());
+      const ttlMs = checkInteger("ttlMs", options.ttlMs ?? this.#ttlMs, 1, DAY_MS);
+      const lease = this.#book.register(checkInstance(instance), ttlMs, this.#clock.now(), options);
       this.#sweepLater();
+      this.#publishLater();
       return lease;
     });
   }
 
   /** Starts the time to live anew. */
   renew(lease: Lease, options: RenewOptions = {}): Promise<RenewResult> {
-    return this.#run("renew a lease", options.signal, () => this.#book.renew(lease, this.#clock.now()));
+    return this.#run("renew a lease", options.signal, () => {
+      const result = this.#book.renew(lease, this.#clock.now(), options.load);
+      this.#publishLater();
+      return result;
+    });
   }
 
   /** Ends the lease and the listing; `cause` defaults to `deregistered`. Harmless when they have ended already. */
   deregister(lease: Lease, cause: RemovalCause = "deregistered"): Promise<void> {
     return this.#run("deregister an instance", undefined, () => {
       if (!CAUSES.has(cause)) throw new TypeError(`Cannot deregister an instance: there is no cause ${String(cause)}`);
-      this.#book.deregister(lease, cause);
-      if (this.#book.size === 0) this.#sweepNoMore();
+      this.#book.deregister(lease, cause, this.#clock.now());
+      this.#shrunk();
     });
+  }
+
+  /**
+   * Ends the lease of an instance from outside. With `admin` it may come back, and does with its next beat if it lives; with
+   * `drained` this incarnation stays away until it is started anew.
+   *
+   * @param actor who wants it, for the history
+   * @returns whether there was one
+   * @throws {RpcError} `unavailable` when the registry is closed
+   */
+  evict(instanceId: string, cause: "admin" | "drained" = "admin", actor = ""): boolean {
+    this.#checkOpen("evict an instance");
+    const found = this.#book.evict(instanceId, cause, actor, this.#clock.now());
+    this.#shrunk();
+    return found;
   }
 
   /** What is listed now under a service's name, or under `"*"`. */
   lookup(service: string, options: { signal?: AbortSignal } = {}): Promise<Snapshot> {
-    return this.#run("look up a service", options.signal, () => {
-      return this.#book.snapshot(checkName(service), this.#clock.now());
+    return this.#run("look up a service", options.signal, () => this.#book.directory.snapshot(checkName(service)));
+  }
+
+  /**
+   * What was listed at an earlier revision.
+   * @throws {RangeError} when the history does not reach there
+   */
+  lookupAt(service: string, revision: number): Snapshot {
+    const { directory } = this.#book;
+    const snapshot = directory.at(checkName(service), revision);
+    if (snapshot !== undefined) return snapshot;
+    throw new RangeError(
+      `Cannot look up revision ${revision}: the history goes from ${directory.oldest} to ${directory.revision}`,
+    );
+  }
+
+  /** What is listed now under a service's name, or under `"*"`, with what is known of each, in the order of their ids. */
+  inspect(service: string): Listing[] {
+    const now = this.#clock.now();
+    const { instances } = this.#book.directory.snapshot(checkName(service));
+    return instances.flatMap((instance) => {
+      const standing = this.#book.standing(instance.id, now);
+      return standing === undefined ? [] : [{ instance, ...standing }];
     });
+  }
+
+  /** The changes after a revision that are still remembered, the oldest first. */
+  *history(after = 0): Generator<HistoryEntry> {
+    for (const change of this.#book.directory.history(after)) yield entryOf(change);
+  }
+
+  /** Whose an instance is: an empty text when nobody's, `undefined` when it has no lease. */
+  ownerOf(instanceId: string): string | undefined {
+    return this.#book.ownerOf(instanceId);
+  }
+
+  /**
+   * Goes on where an earlier life of the registry ended: with its epoch, and behind every revision that it may have told of.
+   * @throws {TypeError} when it has begun already
+   */
+  restore(cursor: Cursor): void {
+    const { directory } = this.#book;
+    if (directory.revision > 0 || this.#board.watcherCount > 0) {
+      throw new TypeError("Cannot restore a registry that has begun");
+    }
+    directory.restore({ epoch: cursor.epoch, revision: checkInteger("revision", cursor.revision, 0) });
   }
 
   /** Follows what is listed under a service's name, or under `"*"`: each loop over it from its own first event on. */
@@ -135,11 +303,13 @@ export class MemoryRegistry implements Registry {
   }
 
   /** Ends every watch, without an error, and everything else; later calls reject with `unavailable`. */
-  close(): Promise<void> {
-    this.#closed = true;
+  async close(): Promise<void> {
+    this.#closing.abort();
     this.#sweepNoMore();
+    this.#publisher?.[Symbol.dispose]();
+    this.#warmer?.[Symbol.dispose]();
     this.#board.close();
-    return Promise.resolve();
+    await Promise.all(this.#dials);
   }
 
   /** Closes it. */
@@ -150,40 +320,124 @@ export class MemoryRegistry implements Registry {
   #run<T>(what: string, signal: AbortSignal | undefined, action: () => T | Promise<T>): Promise<T> {
     return Promise.try(() => {
       this.#checkOpen(what);
-      if (signal?.aborted) throw aborted(what, signal);
+      if (signal?.aborted) {
+        throw new RpcError("cancelled", `Cannot ${what}: the signal has aborted`, {
+          executed: "no",
+          cause: signal.reason,
+        });
+      }
       return action();
     });
   }
 
   #checkOpen(what: string): void {
-    if (this.#closed) {
+    if (this.#closing.signal.aborted) {
       throw new RpcError("unavailable", `Cannot ${what}: the registry is closed`, { executed: "no" });
     }
   }
 
+  #warm(ms: number): void {
+    this.#book.directory.warming = true;
+    this.#warmer = this.#clock.timer(ms, () => this.#board.endWarming());
+  }
+
   #sweepLater(): void {
-    this.#sweeper ??= this.#clock.timer(this.#sweepMs, () => {
-      this.#sweeper = undefined;
-      this.#book.sweep(this.#clock.now());
-      if (this.#book.size > 0) this.#sweepLater();
-    });
+    if (this.#sweeper !== undefined || this.#sweeping) return;
+    this.#book.expectSweep(this.#clock.now() + this.#sweepMs);
+    this.#sweeper = this.#clock.timer(this.#sweepMs, () => void this.#sweep());
+  }
+
+  async #sweep(): Promise<void> {
+    this.#sweeper = undefined;
+    this.#sweeping = true;
+    // Renewals that have arrived, and wait because everything stood still, are heard first.
+    await this.#platform.turn();
+    this.#sweeping = false;
+    if (this.#closing.signal.aborted) return;
+    for (const suspect of this.#book.sweep(this.#clock.now()).dial) this.#dial(suspect);
+    this.#publishLater();
+    if (this.#book.size > 0) this.#sweepLater();
+    else this.#sweepNoMore();
   }
 
   #sweepNoMore(): void {
+    this.#book.expectSweep(Infinity);
     this.#sweeper?.[Symbol.dispose]();
     this.#sweeper = undefined;
   }
 
-  #report({ instanceId, instance, cause }: BookChange): void {
-    if (instance === undefined) this.#logger.info(`Removed instance "${instanceId}": ${cause}`);
-    else this.#logger.debug(`Listed instance "${instanceId}"`, instance);
+  #shrunk(): void {
+    this.#publishLater();
+    if (this.#book.size === 0) this.#sweepNoMore();
+  }
+
+  /** What an instance that changes all the time had to wait with is listed as soon as it may be. */
+  #publishLater(): void {
+    const { publishAt } = this.#book;
+    if (publishAt === Infinity || this.#publisher !== undefined) return;
+    this.#publisher = this.#clock.timer(publishAt - this.#clock.now(), () => {
+      this.#publisher = undefined;
+      this.#book.publish(this.#clock.now());
+      this.#publishLater();
+    });
+  }
+
+  #dial(suspect: Suspect): void {
+    this.#toDial.push(suspect);
+    if (this.#dials.size >= MAX_DIALS) return;
+    const done = this.#dialOn().finally(() => this.#dials.delete(done));
+    this.#dials.add(done);
+  }
+
+  async #dialOn(): Promise<void> {
+    const { signal } = this.#closing;
+    for (let next; !signal.aborted && (next = this.#toDial.shift()) !== undefined;) {
+      const { instance, lease } = next;
+      const answered = await Promise.try(this.#dialBack!, instance, signal).catch(() => false);
+      if (signal.aborted) return;
+      this.#book.answer(lease, answered, this.#clock.now());
+      this.#shrunk();
+    }
   }
 }
 
-function aborted(what: string, signal: AbortSignal | undefined): RpcError {
-  return new RpcError("cancelled", `Cannot ${what}: the signal has aborted`, { executed: "no", cause: signal?.reason });
+function checkQuotas(given: Partial<RegistryQuotas> | undefined): RegistryQuotas {
+  const quotas = withDefaults(DEFAULT_QUOTAS, given);
+  for (const [name, quota] of Object.entries(quotas)) checkInteger(`quotas.${name}`, quota, 0);
+  return quotas;
 }
 
 function checkName(service: string): string {
   return service === EVERYTHING ? service : checkServiceName(service);
+}
+
+function entryOf({ revision, at, instanceId, before, after, cause, actor }: BookChange): HistoryEntry {
+  const instance = (after ?? before)!.instance;
+  if (after === undefined) return { revision, at, kind: "removed", instanceId, instance, cause, actor };
+  const kind = before === undefined
+    ? "listed"
+    : before.instance !== after.instance
+    ? "changed"
+    : after.suspect
+    ? "doubted"
+    : "trusted";
+  return { revision, at, kind, instanceId, instance, actor };
+}
+
+const VERBS = {
+  listed: "Listed",
+  changed: "Changed",
+  doubted: "Doubts",
+  trusted: "Trusts again",
+  removed: "Removed",
+} as const;
+
+/** A change as one line: what happened to whom, why, and by whom. */
+function describe(change: BookChange): string {
+  const { kind, instance, cause, actor, revision } = entryOf(change);
+  const { id, incarnation, endpoints } = instance;
+  const why = cause === undefined ? "" : `: ${cause}`;
+  const by = actor === "" ? "" : `, by ${JSON.stringify(actor)}`;
+  return `${VERBS[kind]} instance ${JSON.stringify(id)} of incarnation ${incarnation} ` +
+    `at ${endpoints.join(", ")}${why} (revision ${revision}${by})`;
 }

@@ -12,7 +12,10 @@ export interface Lease {
   readonly ttlMs: number;
 }
 
-/** What became of a renewal: `unknown` means "register again", `fenced` that a newer incarnation has taken over. */
+/**
+ * What became of a renewal: `unknown` means "register again", `fenced` "stay away": a newer incarnation has taken over, or an
+ * operator has drained this one.
+ */
 export type RenewResult = "renewed" | "unknown" | "fenced";
 
 /** Why an instance is not listed any more. */
@@ -59,6 +62,13 @@ export type WatchEvent =
 export interface RegisterOptions {
   /** How long the lease lasts without renewal, in milliseconds. Default 15 000. */
   ttlMs?: number;
+  /**
+   * Whose the instance is. While it is listed, another owner can't replace it: that rejects with `permission_denied`. Default: who
+   * may replace anybody's. A registry that knows no owners does not heed it.
+   */
+  owner?: string;
+  /** Who registers, for the history of a registry that has one. Default: the owner. */
+  actor?: string;
   /** Gives up. */
   signal?: AbortSignal;
 }

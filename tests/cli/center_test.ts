@@ -36,7 +36,7 @@ Deno.test("erpc center, log level debug, tells of every instance on one line", a
   await using server = new Server({ center: endpoint, id: "words-1" });
   server.handle("demo.hello", () => "hello");
   await server.listen();
-  await running.io.until(/ debug Listed instance "words-1" \{.*demo.*\}\n/);
+  await running.io.until(/ info {2}Listed instance "words-1" of incarnation \d+ at tcp:\S+ \(revision 1.*\)\n/);
 });
 
 Deno.test("erpc center, the address is taken, one line says so, exit code 1", async () => {
