@@ -28,7 +28,8 @@ export type {
   WatchEvent,
   WatchOptions,
 } from "./registry/registry.ts";
-export type { MemoryRegistryOptions } from "./registry/memory_registry.ts";
+export type { HistoryEntry, Listing, MemoryRegistryOptions, RegistryQuotas } from "./registry/memory_registry.ts";
+export type { Quotas, Standing } from "./registry/lease_book.ts";
 export type { RegistrarStatus, RegistrationState } from "./registry/registrar.ts";
 export type { RegistrationStatus } from "./server/registration.ts";
 export type { Advertise } from "./server/advertise.ts";

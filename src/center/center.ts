@@ -1,11 +1,13 @@
 import { RpcError } from "../core/error.ts";
 import { hexId } from "../core/platform.ts";
 import { Host, type HostOptions } from "../host/host.ts";
-import { MemoryRegistry } from "../registry/memory_registry.ts";
+import { DEFAULT_MEMORY_REGISTRY, MemoryRegistry } from "../registry/memory_registry.ts";
 import type { Registry, WatchEvent } from "../registry/registry.ts";
-import type { TlsServerOptions } from "../transport/tls_options.ts";
+import type { TlsClientOptions, TlsServerOptions } from "../transport/tls_options.ts";
+import { dialling } from "../transport/transport.ts";
 import { RuleBook } from "../routing/rule_book.ts";
 import { CENTER_ENDPOINT, CenterContract, type WatchRequest } from "./contract.ts";
+import { dialBack } from "./dial_back.ts";
 import { answerRules, CenterRules, type RuleAccess } from "./rules.ts";
 
 /** How a center is made. */
@@ -14,7 +16,15 @@ export interface CenterOptions extends Omit<HostOptions, "interceptors"> {
   registry?: Registry;
   /** The routing rules that it begins with. Default: none. */
   rules?: RuleBook;
+  /** How long a lease lasts without renewal unless its server says otherwise, in milliseconds, 1 to a day. Default 15 000. */
+  ttlMs?: number;
+  /** How instances at `tls://` endpoints are dialled, to see whether those live that were not heard. */
+  dialTls?: TlsClientOptions;
 }
+
+/** One time to live, and a beat of a third of it with the tenth that is left to chance. */
+const WARMING_TIMES = 1 + 1.1 / 3;
+const DAY_MS = 24 * 60 * 60_000;
 
 /** Who may read and write the routing rules of a service: everybody who may connect. */
 const EVERYBODY: RuleAccess = () => true;
@@ -33,16 +43,23 @@ export class Center implements AsyncDisposable {
   /** Its routing rules, to be read and set in this process. */
   readonly rules: RuleBook;
   readonly #host: Host;
-  readonly #ownsRegistry: boolean;
+  /** Its own memory, if that is what it keeps its instances in. */
+  readonly #memory: MemoryRegistry | undefined;
+  readonly #ttlMs: number;
   #endpoint: string | undefined;
 
   /** Makes a center that listens nowhere yet. */
   constructor(options: CenterOptions = {}) {
-    const { registry, rules, ...host } = options;
+    const { registry, rules, ttlMs = DEFAULT_MEMORY_REGISTRY.ttlMs, dialTls, ...host } = options;
     this.#host = new Host(host);
-    const { platform, logger } = this.#host.settings;
-    this.#ownsRegistry = registry === undefined;
-    this.registry = registry ?? new MemoryRegistry({ platform, logger });
+    const { settings, transport } = this.#host;
+    const { platform, logger } = settings;
+    this.#ttlMs = ttlMs;
+    if (registry === undefined) {
+      const dial = dialBack(settings, dialling(transport, dialTls));
+      this.#memory = new MemoryRegistry({ platform, logger, ttlMs, dial });
+    }
+    this.registry = registry ?? this.#memory!;
     this.rules = rules ?? new RuleBook(hexId(platform.random, 16));
     this.#serve();
   }
@@ -61,7 +78,11 @@ export class Center implements AsyncDisposable {
    */
   async listen(endpoint: string = CENTER_ENDPOINT): Promise<void> {
     const real = await this.#host.listen(endpoint);
-    this.#endpoint ??= real;
+    if (this.#endpoint === undefined) {
+      // Whoever was registered with it before has time for a beat, and whoever is gone would have expired.
+      this.#memory?.warm(Math.min(Math.ceil(this.#ttlMs * WARMING_TIMES), DAY_MS));
+      this.#endpoint = real;
+    }
     this.#host.settings.logger.info(`The center listens on ${real}`);
   }
 
@@ -75,7 +96,7 @@ export class Center implements AsyncDisposable {
 
   /** Ends everything at once. */
   async close(): Promise<void> {
-    if (this.#ownsRegistry) await this.registry.close();
+    await this.#memory?.close();
     await this.#host.close();
     this.#host.settings.logger.info("The center is closed");
   }

@@ -37,8 +37,6 @@ export interface MemoryRegistryOptions {
   sweepMs?: number;
   /** How many changes are remembered for watchers that resume or fell behind, 1 to a million. Default 10 000. */
   historyLimit?: number;
-  /** For how long it says at first that it has just started, in milliseconds, 0 to a day. Default 0: it does not say so. */
-  warmingMs?: number;
   /**
    * How long at most instances stay listed beyond their leases because more than half, and at least three, are silent, or because
    * they answer when they are dialled; in milliseconds, 0 to a day, 0 turns that off. Default 300 000.
@@ -64,7 +62,6 @@ export const DEFAULT_MEMORY_REGISTRY: Readonly<Required<Omit<MemoryRegistryOptio
     ttlMs: 15_000,
     sweepMs: 1_000,
     historyLimit: 10_000,
-    warmingMs: 0,
     preserveMs: 300_000,
     changesPerSecond: 10,
     logger: silent,
@@ -163,8 +160,6 @@ export class MemoryRegistry implements Registry {
       onChange: (change) => this.#logger.info(describe(change)),
     });
     this.#book = this.#board.book;
-    const warmingMs = checkInteger("warmingMs", given.warmingMs, 0, DAY_MS);
-    if (warmingMs > 0) this.#warm(warmingMs);
   }
 
   /** How many instances have a lease. */
@@ -290,6 +285,20 @@ export class MemoryRegistry implements Registry {
     directory.restore({ epoch: cursor.epoch, revision: checkInteger("revision", cursor.revision, 0) });
   }
 
+  /**
+   * Says from now on that it has just started, so that what is missing may only not have returned yet, and tells everybody when
+   * that is over.
+   *
+   * @param ms for how long, 1 to a day
+   */
+  warm(ms: number): void {
+    this.#checkOpen("warm up");
+    checkInteger("ms", ms, 1, DAY_MS);
+    this.#book.directory.warming = true;
+    this.#warmer?.[Symbol.dispose]();
+    this.#warmer = this.#clock.timer(ms, () => this.#board.endWarming());
+  }
+
   /** Follows what is listed under a service's name, or under `"*"`: each loop over it from its own first event on. */
   watch(service: string, options: WatchOptions = {}): AsyncIterable<WatchEvent> {
     const name = checkName(service);
@@ -334,11 +343,6 @@ export class MemoryRegistry implements Registry {
     if (this.#closing.signal.aborted) {
       throw new RpcError("unavailable", `Cannot ${what}: the registry is closed`, { executed: "no" });
     }
-  }
-
-  #warm(ms: number): void {
-    this.#book.directory.warming = true;
-    this.#warmer = this.#clock.timer(ms, () => this.#board.endWarming());
   }
 
   #sweepLater(): void {

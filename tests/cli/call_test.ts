@@ -142,7 +142,10 @@ Deno.test("erpc call, a service that nobody offers, says so, exit code 1", async
   await using center = new Center();
   await center.listen("tcp://127.0.0.1:0");
   const { code, err } = await erpc(["call", "demo.hello", "--center", center.endpoint]);
-  assertEquals([code, err], [1, 'unavailable: Cannot call service "demo": no instance of it is registered\n']);
+  assertEquals([code, err], [
+    1,
+    'unavailable: Cannot call service "demo": no instance of it is registered yet, and the registry has only just started\n',
+  ]);
 });
 
 Deno.test("erpc call, no center or no server there, says what could not be reached, exit code 1", async () => {

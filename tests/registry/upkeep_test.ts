@@ -34,7 +34,8 @@ function short(event: IteratorResult<WatchEvent>): string {
 }
 
 Deno.test("X7 MemoryRegistry, it has just started, says so until a time, and then tells everybody that it is over", async () => {
-  const { clock, registry } = openRegistry({ warmingMs: 20_000 });
+  const { clock, registry } = openRegistry();
+  registry.warm(20_000);
   const watch = iterate(registry);
   assertEquals(short(await watch.next()), "snapshot 0 warming:");
   const next = watch.next();
@@ -61,7 +62,8 @@ Deno.test("X7 MemoryRegistry, it has just started, says so until a time, and the
 });
 
 Deno.test("MemoryRegistry, closed while it warms, keeps no timer", async () => {
-  const { clock, registry } = openRegistry({ warmingMs: 20_000 });
+  const { clock, registry } = openRegistry();
+  registry.warm(20_000);
   assertEquals(clock.timerCount, 1);
   await registry.close();
   assertEquals(clock.timerCount, 0);

@@ -1,0 +1,116 @@
+/** Whom a center finds alive when it dials, and what becomes of the listing. */
+import { assertEquals } from "@std/assert";
+import { Center, Server, type ServerOptions } from "@erpc/erpc";
+import { dialBack } from "../../src/center/dial_back.ts";
+import type { Instance } from "../../src/registry/instance.ts";
+import { virtualPlatform } from "../../src/testing/virtual_clock.ts";
+import { systemTransport } from "../../src/transport/transport.ts";
+import { instanceOf } from "../registry/instances.ts";
+import { pair } from "../support/certs.ts";
+import { makeSettings } from "../support/settings.ts";
+
+async function listening(options: ServerOptions = {}, endpoint = "tcp://127.0.0.1:0"): Promise<Server> {
+  const server = new Server(options);
+  await server.listen(endpoint);
+  return server;
+}
+
+/** What a dial finds, with a clock that stands still unless it is told to move. */
+async function answers(instance: Instance, meanwhile: (advance: (ms: number) => Promise<void>) => Promise<void>) {
+  const platform = virtualPlatform(1);
+  const settings = makeSettings({ platform });
+  using _timers = settings.timers;
+  const found = dialBack(settings, systemTransport)(instance, new AbortController().signal);
+  await meanwhile((ms) => platform.clock.advance(ms));
+  return await found;
+}
+
+const atOnce = () => Promise.resolve();
+
+Deno.test("dialBack, a server that is there, answers at any of its endpoints", async () => {
+  await using server = await listening({ id: "a" });
+  assertEquals(await answers(instanceOf("a", { endpoints: [server.endpoint] }), atOnce), true);
+  const endpoints = ["tcp://127.0.0.1:1", server.endpoint];
+  assertEquals(await answers(instanceOf("a", { endpoints }), atOnce), true);
+});
+
+Deno.test("dialBack, another server has taken the address, no answer", async () => {
+  await using server = await listening({ id: "b" });
+  assertEquals(await answers(instanceOf("a", { endpoints: [server.endpoint] }), atOnce), false);
+});
+
+Deno.test("dialBack, nobody listens there, no answer", async () => {
+  assertEquals(await answers(instanceOf("a", { endpoints: ["tcp://127.0.0.1:1"] }), atOnce), false);
+});
+
+Deno.test("dialBack, a server that lets in nobody without a token, is there", async () => {
+  await using server = await listening({
+    id: "a",
+    authenticate: () => {
+      throw new Error("no");
+    },
+  });
+  assertEquals(await answers(instanceOf("a", { endpoints: [server.endpoint] }), atOnce), true);
+});
+
+Deno.test("dialBack, a server whose certificate nobody here trusts, is there; one that speaks no TLS is not", async () => {
+  await using server = await listening({ id: "a", tls: pair("server") }, "tls://127.0.0.1:0");
+  assertEquals(await answers(instanceOf("a", { endpoints: [server.endpoint] }), atOnce), true);
+  await using plain = await listening({ id: "a" });
+  const endpoint = plain.endpoint.replace("tcp:", "tls:");
+  assertEquals(await answers(instanceOf("a", { endpoints: [endpoint] }), atOnce), false);
+});
+
+Deno.test("dialBack, somebody takes the connection and says nothing, no answer after a second", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const endpoints = [`tcp://127.0.0.1:${listener.addr.port}`];
+  const found = await answers(instanceOf("a", { endpoints }), async (advance) => {
+    using _silent = await listener.accept();
+    await advance(1_100);
+  });
+  assertEquals(found, false);
+});
+
+Deno.test("dialBack, the registry closes meanwhile, ends at once", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const settings = makeSettings({ platform: virtualPlatform(1) });
+  using _timers = settings.timers;
+  const closing = new AbortController();
+  const endpoints = [`tcp://127.0.0.1:${listener.addr.port}`];
+  const found = dialBack(settings, systemTransport)(instanceOf("a", { endpoints }), closing.signal);
+  using _silent = await listener.accept();
+  closing.abort();
+  assertEquals(await found, false);
+});
+
+Deno.test("Center, a server that can't reach it and can be reached, stays listed as a suspect; one that can't, leaves", async () => {
+  const platform = virtualPlatform(1);
+  await using center = new Center({ platform });
+  await center.listen("memory://dial-back-center");
+  await using server = await listening({ id: "lives", platform }, "memory://dial-back-lives");
+  for (let n = 0; n < 3; n++) await center.registry.register(instanceOf(`other${n}`), { ttlMs: 60_000 });
+  await center.registry.register(instanceOf("lives", { endpoints: [server.endpoint] }));
+  await center.registry.register(instanceOf("dead", { endpoints: ["memory://dial-back-dead"] }));
+  const watch = center.registry.watch("demo.Words")[Symbol.asyncIterator]();
+  await watch.next();
+  const told: string[] = [];
+  for (let second = 0; second < 16; second++) await platform.clock.advance(1_000);
+  while (told.length < 2) {
+    const { value } = await watch.next();
+    for (const c of value.changes) told.push(c.kind === "put" ? `${c.instance.id}?` : `${c.instanceId} ${c.cause}`);
+  }
+  assertEquals(told.sort(), ["dead expired", "lives?"]);
+  assertEquals((await center.registry.lookup("*")).suspects, ["lives"]);
+});
+
+Deno.test("X7 Center, it has just started, says so for a time to live and a beat", async () => {
+  const platform = virtualPlatform(1);
+  await using center = new Center({ platform, ttlMs: 3_000 });
+  await center.listen("memory://warming-center");
+  const { registry } = center;
+  assertEquals((await registry.lookup("*")).warming, true);
+  await platform.clock.advance(4_099);
+  assertEquals((await registry.lookup("*")).warming, true);
+  await platform.clock.advance(1);
+  assertEquals((await registry.lookup("*")).warming, false);
+});
