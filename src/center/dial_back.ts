@@ -23,7 +23,7 @@ export function dialBack(settings: Settings, transport: Transport) {
     signal.addEventListener("abort", giveUp);
     // The time is for dialling and for saying hello together.
     using _timer = settings.timers.after(DIAL_MS, giveUp);
-    const channels = endpoints.map((endpoint) => new Channel(endpoint, own, transport));
+    const channels = endpoints.map((endpoint) => new Channel([endpoint], own, transport));
     const dials = channels.map(async (channel) => {
       if (await answersAs(id, channel)) resolve(true);
     });
