@@ -292,6 +292,12 @@ export class LeaseBook {
     return true;
   }
 
+  /** Doubts an instance, until its lease is renewed or it registers again. */
+  suspect(instanceId: string, now: number): void {
+    const holding = this.#holdings.get(instanceId);
+    if (holding !== undefined) this.#doubt(holding, true, now);
+  }
+
   /** When something is to be listed that had to wait; `Infinity` when nothing is. */
   get publishAt(): number {
     let at = Infinity;

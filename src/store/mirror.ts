@@ -92,7 +92,7 @@ export class Mirror {
     const before = this.#held.get(instance.id);
     // Only a store that has gone back in time lists what is older than what it listed.
     if (before !== undefined && before.entry.instance.incarnation > instance.incarnation) {
-      this.#book.deregister(before.lease, "deregistered");
+      this.#book.deregister(before.lease, "deregistered", 0);
     }
     this.#doubted.delete(instance.id);
     // The book's own leases never end: the store says when one has.
@@ -110,13 +110,13 @@ export class Mirror {
     if (believedAt <= now) return this.#forget(id, "expired");
     const doubtedUntil = this.#doubted.get(id) ?? -Infinity;
     this.#doubted.set(id, Math.max(doubtedUntil, believedAt));
-    this.#book.suspect(id, true);
+    this.#book.suspect(id, 0);
   }
 
   #forget(id: string, cause: RemovalCause): void {
     const held = this.#held.get(id)!;
     this.#held.delete(id);
     this.#doubted.delete(id);
-    this.#book.deregister(held.lease, cause);
+    this.#book.deregister(held.lease, cause, 0);
   }
 }

@@ -6,7 +6,7 @@ import { hexId, type Platform, runtimePlatform } from "../core/platform.ts";
 import { checkServiceName } from "../core/service.ts";
 import { checkInstance } from "../registry/check_instance.ts";
 import type { Instance } from "../registry/instance.ts";
-import { EVERYTHING } from "../registry/lease_book.ts";
+import { EVERYTHING } from "../registry/directory.ts";
 import type {
   Lease,
   RegisterOptions,
@@ -99,14 +99,15 @@ export class StoreRegistry implements Registry, AsyncDisposable {
     this.#board = new WatchBoard({
       epoch: hexId(random, 16),
       random,
+      wall: () => clock.wall(),
       historyLimit: checkInteger("historyLimit", checked.historyLimit, 1, 1_000_000),
-      onChange: ({ instanceId, instance, suspect, cause }) => {
+      onChange: ({ instanceId, after, cause }) => {
         const { logger } = checked;
-        if (instance === undefined) logger.info(`Removed instance "${instanceId}": ${cause}`);
-        else if (suspect) logger.warn(`Instance "${instanceId}" has vanished from ${store.name}`);
-        else logger.debug(`Listed instance "${instanceId}"`, instance);
+        if (after === undefined) logger.info(`Removed instance "${instanceId}": ${cause}`);
+        else if (after.suspect) logger.warn(`Instance "${instanceId}" has vanished from ${store.name}`);
+        else logger.debug(`Listed instance "${instanceId}"`, after.instance);
       },
-    }, () => clock.now());
+    });
     this.#mirror = new Mirror(this.#board.book, checkDuration("believeMs", checked.believeMs));
   }
 
@@ -153,7 +154,7 @@ export class StoreRegistry implements Registry, AsyncDisposable {
   async lookup(service: string, options: { signal?: AbortSignal } = {}): Promise<Snapshot> {
     checkName(service);
     await this.#ready("look up a service", options.signal);
-    return this.#board.book.snapshot(service, this.#options.platform.clock.now());
+    return this.#board.book.directory.snapshot(service);
   }
 
   /**

@@ -9,15 +9,15 @@ const TTL_MS = 15_000;
 const BEAT_MS = 5_000;
 
 function make(believeMs = 0) {
-  const book = new LeaseBook({ epoch: "e", random: seededRandom(1), historyLimit: 100 });
+  const book = new LeaseBook({ epoch: "e", random: seededRandom(1), historyLimit: 100, wall: () => 0 });
   const mirror = new Mirror(book, believeMs);
   const listing = (now: number, ...ids: string[]) =>
     mirror.apply({ kind: "listing", entries: ids.map((id) => entryOf(id)), blank: false }, now);
   const removed = (now: number, instanceId: string, cause?: "drained" | "expired") =>
     mirror.apply({ kind: "changes", changes: [{ kind: "removed", instanceId, cause }] }, now);
   const put = (now: number, entry: Entry) => mirror.apply({ kind: "changes", changes: [{ kind: "put", entry }] }, now);
-  const listed = () => book.snapshot("*", 0).instances.map(({ id }) => id);
-  const suspects = () => book.snapshot("*", 0).suspects ?? [];
+  const listed = () => book.directory.snapshot("*").instances.map(({ id }) => id);
+  const suspects = () => book.directory.snapshot("*").suspects ?? [];
   return { book, mirror, listing, removed, put, listed, suspects };
 }
 
@@ -47,7 +47,7 @@ Deno.test("Mirror takes whoever vanished for expired at once, when the store say
   removed(1, "a");
   removed(1, "b", "expired");
   assertEquals(listed(), []);
-  assertEquals(book.changesAfter("*", 2)?.changes, [
+  assertEquals(book.directory.changesAfter("*", 2)?.changes, [
     { kind: "removed", instanceId: "a", cause: "expired" },
     { kind: "removed", instanceId: "b", cause: "expired" },
   ]);
@@ -121,10 +121,10 @@ Deno.test("Mirror lists a newer incarnation in its place, and an older one only 
   const { book, mirror, listing, put } = make();
   listing(0, "a");
   put(1, entryOf("a", "newer", 7));
-  assertEquals([book.snapshot("*", 0).instances[0].incarnation, mirror.tokenOf("a")], [7, "newer"]);
+  assertEquals([book.directory.snapshot("*").instances[0].incarnation, mirror.tokenOf("a")], [7, "newer"]);
   mirror.away();
   listing(2, "a");
-  assertEquals([book.snapshot("*", 0).instances[0].incarnation, mirror.tokenOf("a")], [1, "token of a"]);
+  assertEquals([book.directory.snapshot("*").instances[0].incarnation, mirror.tokenOf("a")], [1, "token of a"]);
 });
 
 Deno.test("Mirror tells nothing when the store lists again what it listed", () => {
@@ -132,5 +132,5 @@ Deno.test("Mirror tells nothing when the store lists again what it listed", () =
   listing(0, "a", "b");
   mirror.away();
   listing(1, "a", "b");
-  assertEquals(book.revision, 2);
+  assertEquals(book.directory.revision, 2);
 });
