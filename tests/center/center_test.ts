@@ -102,7 +102,7 @@ Deno.test("a center that has forgotten a lease is told again", async () => {
   await center.registry.deregister(lease);
   assertEquals((await center.registry.lookup("who")).instances.length, 0);
   await until(async () => (await center.registry.lookup("who")).instances.length === 1);
-  assertEquals(server.registration.state, "registered");
+  await until(() => server.registration.state === "registered");
 });
 
 Deno.test("the registered address is one that others can reach", async () => {

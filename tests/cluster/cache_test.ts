@@ -39,7 +39,8 @@ function openScene() {
     warnings,
     addressOf,
     async center(name: string) {
-      const center = stack.use(new Center({ platform }));
+      // One that never says it has only just started: what such a center lists is not kept.
+      const center = stack.use(new Center({ platform, registry: stack.use(new MemoryRegistry({ platform })) }));
       await center.listen(addressOf(name));
       return center;
     },
@@ -278,7 +279,8 @@ Deno.test("what is listed is saved a second after it changed, once for many chan
 
 Deno.test("a folder of files, two clients share it, and nothing is left beside the files", async () => {
   const folder = `${await Deno.makeTempDir()}/deep/cache`;
-  const center = new Center();
+  await using registry = new MemoryRegistry();
+  const center = new Center({ registry });
   await center.listen("tcp://127.0.0.1:0");
   await using server = new Server({ center: center.endpoint, id: "a" });
   server.handle("who.am", () => "a");
@@ -325,7 +327,8 @@ Deno.test('"file" is a folder among the caches of this user', async () => {
   const home = await Deno.makeTempDir();
   Deno.env.set("XDG_CACHE_HOME", home);
   try {
-    await using center = new Center();
+    await using registry = new MemoryRegistry();
+    await using center = new Center({ registry });
     await center.listen("tcp://127.0.0.1:0");
     await using server = new Server({ center: center.endpoint });
     server.handle("who.am", () => "a");
