@@ -50,14 +50,14 @@ function decode(bytes: Uint8Array): unknown {
 function decodeAt(bytes: Uint8Array, from: number, end: number): unknown {
   const length = end - from;
   if (length === 0) return undefined;
-  const text = (length <= SHORT ? asciiText(bytes, from, end) : undefined) ?? utf8(bytes.subarray(from, end));
+  const text = (length <= SHORT ? paddedText(bytes, from, end) : undefined) ?? utf8(bytes.subarray(from, end));
   // The parser has no limit of its own.
   if (isTooDeep(text)) throw new SyntaxError(`Cannot decode JSON: it is nested deeper than ${MAX_DEPTH}`);
   return JSON.parse(text);
 }
 
 /** The text with spaces after it, which mean nothing in JSON, or `undefined` when it is not all ASCII. */
-function asciiText(bytes: Uint8Array, from: number, end: number): string | undefined {
+function paddedText(bytes: Uint8Array, from: number, end: number): string | undefined {
   let text = "";
   for (let at = from; at < end; at += 16) {
     const a = bytes[at];

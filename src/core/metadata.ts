@@ -39,6 +39,13 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
     return this.#pairs.length;
   }
 
+  /** How many bytes it takes on the wire at most: a text has up to three for each of its units. */
+  get mostBytes(): number {
+    let bytes = 0;
+    for (const [key, value] of this.#pairs) bytes += 6 + (key.length + value.length) * 3;
+    return bytes;
+  }
+
   /** Adds a pair behind those with the same key. */
   append(key: string, value: MetadataValue): void {
     this.#pairs.push([checkKey(key), checkValue(key, value)]);
@@ -102,9 +109,16 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
   }
 }
 
+/** Keys that were found good: most calls bring the same few. */
+const goodKeys = new Set<string>();
+const MAX_GOOD_KEYS = 256;
+
 /** Whether a key has the form that may travel. */
 export function isMetadataKey(key: string): boolean {
-  return KEY.test(key);
+  if (goodKeys.has(key)) return true;
+  if (!KEY.test(key)) return false;
+  if (goodKeys.size < MAX_GOOD_KEYS) goodKeys.add(key);
+  return true;
 }
 
 /** Whether a text value has no control characters. */
@@ -113,6 +127,7 @@ export function isMetadataText(value: string): boolean {
 }
 
 function checkKey(key: string): string {
+  if (goodKeys.has(key) && !key.startsWith(RESERVED)) return key;
   const lower = String(key).toLowerCase();
   if (!isMetadataKey(lower)) {
     throw new TypeError(

@@ -1,4 +1,5 @@
 /** Metadata and trailers as bytes (PROTOCOL §6). */
+import { asciiText } from "../core/ascii.ts";
 import { RpcError } from "../core/error.ts";
 import { isMetadataKey, isMetadataText, Metadata, type MetadataValue } from "../core/metadata.ts";
 import type { ByteReader } from "./byte_reader.ts";
@@ -7,6 +8,8 @@ import { ByteWriter } from "./byte_writer.ts";
 const TEXT = 0;
 const BYTES = 1;
 const KEPT_BYTES = 16 * 1024;
+/** Up to here a loop in JavaScript beats the way into the runtime and back. */
+const SHORT_BYTES = 128;
 
 /** What one side lets a block be. */
 export interface MetadataLimits {
@@ -49,14 +52,19 @@ export function writeMetadata(writer: ByteWriter, metadata: Metadata): number {
 
 const measure = new ByteWriter();
 
+function sizeOf(metadata: Metadata): number {
+  measure.length = 0;
+  const bytes = writeMetadata(measure, metadata);
+  if (measure.bytes.length > KEPT_BYTES) measure.bytes = new Uint8Array(KEPT_BYTES);
+  return bytes;
+}
+
 /**
  * Checks metadata against what the other side takes, before it is sent.
  * @throws {RpcError} `resource_exhausted`, with `executed: "no"`
  */
 export function checkMetadata(metadata: Metadata, limits: MetadataLimits): void {
-  measure.length = 0;
-  const bytes = writeMetadata(measure, metadata);
-  if (measure.bytes.length > KEPT_BYTES) measure.bytes = new Uint8Array(KEPT_BYTES);
+  const bytes = metadata.mostBytes <= limits.maxMetadataBytes ? 0 : sizeOf(metadata);
   const exceeded = bytes > limits.maxMetadataBytes
     ? `${bytes} bytes of metadata: the receiver's limit is ${limits.maxMetadataBytes} (limits.maxMetadataBytes)`
     : metadata.size > limits.maxMetadataEntries
@@ -86,9 +94,13 @@ export function readMetadata(reader: ByteReader, limits: MetadataLimits): Metada
   const pairs: [string, MetadataValue][] = [];
   let problem: MetadataProblem | undefined;
   while (reader.at < end) {
-    const key = reader.raw(reader.u8());
+    const keyBytes = reader.u8();
+    const keyAt = reader.at;
+    reader.skip(keyBytes);
     const kind = reader.u8();
-    const value = reader.raw(reader.u32());
+    const valueBytes = reader.u32();
+    const valueAt = reader.at;
+    reader.skip(valueBytes);
     if (problem !== undefined) continue;
     if (pairs.length === limits.maxMetadataEntries) {
       problem = {
@@ -98,13 +110,20 @@ export function readMetadata(reader: ByteReader, limits: MetadataLimits): Metada
       };
       continue;
     }
-    const pair = checkPair(key, kind, value);
-    if (pair === undefined) {
+    const key = readKey(reader.bytes, keyAt, keyAt + keyBytes);
+    const value = kind === TEXT
+      ? readText(reader.bytes, valueAt, valueAt + valueBytes)
+      : kind === BYTES
+      ? reader.bytes.slice(valueAt, valueAt + valueBytes)
+      : undefined;
+    if (
+      key === undefined || value === undefined || (typeof value === "string" && !isMetadataText(value))
+    ) {
       problem = {
         code: "invalid_argument",
         message: `Cannot take metadata pair ${pairs.length}: its key or value is malformed`,
       };
-    } else pairs.push(pair);
+    } else pairs.push([key, value]);
   }
   reader.end = outerEnd;
   return problem ?? Metadata.received(pairs);
@@ -112,14 +131,31 @@ export function readMetadata(reader: ByteReader, limits: MetadataLimits): Metada
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function checkPair(key: Uint8Array, kind: number, value: Uint8Array): [string, MetadataValue] | undefined {
+/** Keys that were read lately, each in the place that its bytes lead to: most calls bring the same few. */
+const keys: (string | undefined)[] = new Array(64).fill(undefined);
+
+/** The key that bytes stand for, or `undefined` when they stand for none. */
+function readKey(bytes: Uint8Array<ArrayBuffer>, at: number, end: number): string | undefined {
+  const place = (end - at + bytes[at] * 3 + bytes[end - 1] * 7) & 63;
+  const known = keys[place];
+  if (known !== undefined && isTextAt(known, bytes, at, end)) return known;
+  const key = readText(bytes, at, end);
+  if (key === undefined || !isMetadataKey(key)) return undefined;
+  return keys[place] = key;
+}
+
+function isTextAt(text: string, bytes: Uint8Array, at: number, end: number): boolean {
+  if (text.length !== end - at) return false;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[at + i]) return false;
+  return true;
+}
+
+/** The text that bytes stand for, or `undefined` when they are not UTF-8. */
+function readText(bytes: Uint8Array<ArrayBuffer>, at: number, end: number): string | undefined {
+  const text = end - at <= SHORT_BYTES ? asciiText(bytes, at, end) : undefined;
+  if (text !== undefined) return text;
   try {
-    const name = decoder.decode(key);
-    if (!isMetadataKey(name)) return undefined;
-    if (kind === BYTES) return [name, value.slice()];
-    if (kind !== TEXT) return undefined;
-    const text = decoder.decode(value);
-    return isMetadataText(text) ? [name, text] : undefined;
+    return decoder.decode(bytes.subarray(at, end));
   } catch {
     return undefined;
   }
