@@ -137,9 +137,12 @@ export class Connection implements CallHost, AnswerHost, Watched {
     );
     this.sender = new Sender(
       this.outbox,
-      Math.min(limits.sendFrameBytes, greeted.hello.maxFrameBytes),
-      greeted.hello.connectionWindowBytes,
-      limits.sendBufferBytes,
+      {
+        frameBytes: Math.min(limits.sendFrameBytes, greeted.hello.maxFrameBytes),
+        creditBytes: greeted.hello.connectionWindowBytes,
+        streamWindowBytes: greeted.hello.streamWindowBytes,
+        crowdedBytes: limits.sendBufferBytes,
+      },
       () => platform.clock.now(),
     );
     this.#watchdog = new Watchdog(this, limits, settings.timers, this.heardAt);

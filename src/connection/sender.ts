@@ -46,6 +46,18 @@ const MAX_CREDIT = 2 ** 31 - 1;
 /** Longer texts are encoded on their own, since writing in place reserves three bytes for each character. */
 const LONG_TEXT = 16 * 1024;
 
+/** What a connection's peer and its owner let it send. */
+export interface SenderLimits {
+  /** The largest payload of a frame. */
+  readonly frameBytes: number;
+  /** The credit that the connection begins with. */
+  readonly creditBytes: number;
+  /** The credit that each stream begins with. */
+  readonly streamWindowBytes: number;
+  /** From how many bytes that wait on nobody should encode more. */
+  readonly crowdedBytes: number;
+}
+
 /** Sends the messages of one connection. */
 export class Sender {
   /** The largest payload of a frame that is sent. */
@@ -59,6 +71,7 @@ export class Sender {
   readonly #outbox: Outbox;
   readonly #now: () => number;
   readonly #crowdedBytes: number;
+  readonly #streamWindowBytes: number;
   /** Streams that have something waiting and credit for it, in the order of their turns. */
   readonly #ready = new Set<SendingStream>();
   /** Streams that have something waiting and no credit for it. */
@@ -66,11 +79,12 @@ export class Sender {
   #room: (() => void)[] = [];
 
   /** Makes a sender for one connection. */
-  constructor(outbox: Outbox, frameBytes: number, creditBytes: number, crowdedBytes: number, now: () => number) {
+  constructor(outbox: Outbox, limits: SenderLimits, now: () => number) {
     this.#outbox = outbox;
-    this.frameBytes = frameBytes;
-    this.creditBytes = creditBytes;
-    this.#crowdedBytes = crowdedBytes;
+    this.frameBytes = limits.frameBytes;
+    this.creditBytes = limits.creditBytes;
+    this.#crowdedBytes = limits.crowdedBytes;
+    this.#streamWindowBytes = limits.streamWindowBytes;
     this.#now = now;
   }
 
@@ -96,7 +110,7 @@ export class Sender {
     done: (() => void) | undefined,
   ): boolean {
     const bodyAt = writer.length;
-    const body = this.#write(writer, encoded);
+    const body = this.#write(writer, encoded, stream);
     const size = writer.length - bodyAt;
     const whole = body === undefined && this.#fits(stream, writer.length - frameAt, size);
     if (whole) this.#spend(stream, size);
@@ -115,7 +129,7 @@ export class Sender {
     const writer = this.#outbox.data;
     const frameAt = writer.beginFrame(Kind.data, flags, stream.id);
     const bodyAt = writer.length;
-    const body = this.#write(writer, encoded);
+    const body = this.#write(writer, encoded, stream);
     const size = writer.length - bodyAt;
     if (body === undefined && this.#fits(stream, size, size + DATA_COST_BYTES)) {
       this.#spend(stream, size + DATA_COST_BYTES);
@@ -138,7 +152,7 @@ export class Sender {
     const statusAt = writer.length;
     writeStatus(writer, status);
     const bodyAt = writer.length;
-    const body = this.#write(writer, encoded);
+    const body = this.#write(writer, encoded, stream);
     const size = writer.length - bodyAt;
     if (body === undefined && (size === 0 || this.#fits(stream, writer.length - statusAt, size))) {
       this.#spend(stream, size);
@@ -206,12 +220,12 @@ export class Sender {
   }
 
   /** Writes a message where the frame stands, or gives its bytes when they are too many for that. */
-  #write(writer: ByteWriter, encoded: Uint8Array | string): Uint8Array | undefined {
+  #write(writer: ByteWriter, encoded: Uint8Array | string, stream: SendingStream): Uint8Array | undefined {
     if (typeof encoded === "string") {
       if (encoded.length > LONG_TEXT) return encoder.encode(encoded);
       writer.utf8(encoded);
     } else {
-      if (encoded.length > this.frameBytes || !this.#outbox.hasRoom) return encoded.slice();
+      if (!this.#fits(stream, encoded.length, encoded.length)) return encoded.slice();
       writer.raw(encoded);
     }
     return undefined;
@@ -260,6 +274,8 @@ export class Sender {
     }
     const count = Math.min(left, this.frameBytes, credit - DATA_COST_BYTES);
     if (count <= 0 && (left > 0 || count < 0)) return false;
+    // More is about to be given: crumbs would cost both sides more than waiting for it.
+    if (count < left && count < this.frameBytes && this.#isScant(stream)) return false;
     const whole = count === left && status === undefined;
     const frameAt = writer.beginFrame(Kind.data, whole ? waiting.flags : Flag.more, stream.id);
     writer.raw(bytes.subarray(at, at + count));
@@ -272,6 +288,11 @@ export class Sender {
       this.waitingBytes -= count;
     }
     return true;
+  }
+
+  /** Whether the stream's own credit is what lacks, and less than half a window is left of it: then the peer gives more. */
+  #isScant(stream: SendingStream): boolean {
+    return stream.creditBytes <= this.creditBytes && stream.creditBytes * 2 < this.#streamWindowBytes;
   }
 
   #settle(stream: SendingStream, waiting: Waiting, bytes: number): void {

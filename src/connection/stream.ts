@@ -95,8 +95,10 @@ export abstract class Stream extends TimerEntry implements SendingStream {
       }
     } else this.#ownWindow.receive(costBytes);
     const max = this.host.settings.limits.maxMessageBytes;
-    if (this.#part === undefined && !more) {
-      this.messageCost = costBytes;
+    if (!more && (this.#part === undefined || this.#part.size === 0)) {
+      // Also behind an OPEN that had room for nothing of it.
+      this.messageCost = (this.#part?.cost ?? 0) + costBytes;
+      this.dropPieces();
       return end - at > max ? "tooLarge" : "inPlace";
     }
     const part = this.#part ??= { pieces: [], size: 0, cost: 0 };

@@ -4,7 +4,7 @@ import { HEADER_BYTES } from "./frame.ts";
 import { GoAwayCode, ProtocolViolation } from "./violation.ts";
 
 const FIRST_BYTES = 4 * 1024;
-const USUAL_BYTES = 64 * 1024;
+const USUAL_BYTES = 256 * 1024;
 /** After so many reads that a small buffer could have held, it becomes one again. */
 const SMALL_READS = 256;
 
