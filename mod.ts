@@ -69,9 +69,9 @@ export type { Balancer } from "./src/balancer/balancer.ts";
 export { Call, Reply } from "./src/core/call.ts";
 export type { Interceptor, Invoker } from "./src/core/call.ts";
 export { breaker } from "./src/interceptor/breaker.ts";
+export { fallback } from "./src/interceptor/fallback.ts";
 export { hedge } from "./src/interceptor/hedge.ts";
 export { retry } from "./src/interceptor/retry.ts";
-export type { RetryOptions } from "./src/interceptor/retry.ts";
 export type { Limits } from "./src/core/limits.ts";
 
 // Observe.

@@ -72,6 +72,15 @@ export { RetryBudgets } from "./interceptor/budget.ts";
 export type { RetryBudget } from "./interceptor/budget.ts";
 export type { RetrySurroundings } from "./interceptor/surroundings.ts";
 
+export type { RetryOptions } from "./interceptor/retry.ts";
+export type {
+  Fallback,
+  FallbackOptions,
+  FallbackReplies,
+  FallbackReply,
+  FallbackSurroundings,
+} from "./interceptor/fallback.ts";
+
 // What servers and clients take and give.
 export type { Handler, PlainHandler } from "./host/handler.ts";
 export type { DrainReport, HostOptions } from "./host/host.ts";
@@ -80,6 +89,7 @@ export type { Counters } from "./connection/counters.ts";
 export type { ServerStats } from "./server/server.ts";
 export type { EjectionOptions } from "./cluster/ejector.ts";
 export type { ClientStats } from "./client/client.ts";
+export type { Answer, BroadcastOptions, UnaryNames } from "./client/broadcast.ts";
 export type { MethodCaller, Requests } from "./client/typed.ts";
 
 // Time, chance and the network.

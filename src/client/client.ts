@@ -9,7 +9,15 @@ import type { LoadReport } from "../core/load.ts";
 import { Metadata } from "../core/metadata.ts";
 import { checkDuration } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
-import { type Method, type MethodKind, type Methods, procedureName, type Service } from "../core/service.ts";
+import {
+  type Method,
+  type MethodKind,
+  type Methods,
+  procedureName,
+  type ReplyOf,
+  type RequestOf,
+  type Service,
+} from "../core/service.ts";
 import type { TextStore } from "../core/store.ts";
 import { Timers } from "../core/timers.ts";
 import { bytes } from "../codec/bytes.ts";
@@ -29,6 +37,7 @@ import { hedge } from "../interceptor/hedge.ts";
 import { checkRetry, retry } from "../interceptor/retry.ts";
 import { cacheFolder, fileStore } from "../transport/file_store.ts";
 import { dialling, systemTransport } from "../transport/transport.ts";
+import { type Answer, broadcast, type BroadcastOptions, checkBroadcast, type UnaryNames } from "./broadcast.ts";
 import type { CallOptions, ClientOptions } from "./options.ts";
 import { ReplyStream } from "./reply_stream.ts";
 import type { ServiceClient } from "./typed.ts";
@@ -167,7 +176,12 @@ export class Client implements AsyncDisposable {
   #wrap(options: ClientOptions): Invoker {
     const { counters, platform, timers, logger } = this.#settings;
     const shared = { platform, signal: this.#closing.signal, budgets: this.#budgets };
-    const own: Interceptor[] = [];
+    const own: Interceptor[] = (options.fallbacks ?? []).map((fallback) =>
+      fallback({
+        onUsed: () => void counters.callsFallenBack++,
+        onFailed: ({ procedure }, thrown) => this.#caught(`The fallback of "${procedure}" failed`, thrown),
+      })
+    );
     if (options.breaker !== undefined) {
       this.#breaker = breaker(options.breaker, {
         platform,
@@ -245,6 +259,46 @@ export class Client implements AsyncDisposable {
   // deno-lint-ignore no-explicit-any
   stream(procedure: string, request?: unknown, options: CallOptions = NO_OPTIONS): AsyncIterableIterator<any> {
     return this.#many(procedureName(procedure), "serverStream", PLAIN, request, undefined, options);
+  }
+
+  /**
+   * Sends one request to many instances at once, and gathers what they say: to all, or to some of them, until all have
+   * answered, or enough. Only those are asked to whom routing rules would send such a call.
+   *
+   * ```ts ignore
+   * const answers = await client.broadcast(Words, "count", { text: "one two" }); // everybody's, good or bad
+   * for (const { instance, reply, error } of answers) console.log(instance.id, error?.code ?? reply);
+   *
+   * const two = await client.broadcast(Store, "read", { key }, { to: 3, wait: 2, hashKey: key }); // two good ones of three
+   * ```
+   *
+   * Resolves with what each said, in the order in which they were asked; those who were not waited for have the error
+   * `cancelled`. Rejects when nobody is known; when fewer than `wait` answers were good, with the same list as the error's
+   * `details`; and when it is cancelled. The time-out holds for all of them together.
+   *
+   * @throws {TypeError} {RangeError} when there is no such method with one request and one reply, or an option can't be used
+   */
+  broadcast<M extends Methods, Name extends UnaryNames<M>>(
+    contract: Service<M>,
+    method: Name,
+    request: RequestOf<M[Name]>,
+    options: BroadcastOptions = {},
+  ): Promise<Answer<ReplyOf<M[Name]>>[]> {
+    const declared = Object.hasOwn(contract.methods, method) ? contract.methods[method] : undefined;
+    const procedure = `${contract.name}/${method}`;
+    if (declared?.kind !== "unary") throw new TypeError(`Cannot broadcast "${procedure}": it is no unary method`);
+    const counts = checkBroadcast(options);
+    const stop = new AbortController();
+    const promises = { ...declared, service: contract.name };
+    const call = this.#makeCall(procedure, "unary", promises, request, undefined, options, stop.signal);
+    const explained = (call: Call) => (error: unknown) => {
+      throw this.#explain(error, call);
+    };
+    return broadcast(call, counts, joined(undefined, options.signal, options.parent?.signal), {
+      reach: (call, count) => this.#cluster.reach(call, count),
+      ask: (call) => this.#carry(call).then(messageOf, explained(call)),
+      cancel: () => stop.abort(),
+    }).catch(explained(call)) as Promise<Answer<ReplyOf<M[Name]>>[]>;
   }
 
   /** What it has done and knows. */

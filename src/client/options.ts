@@ -9,6 +9,7 @@ import type { TextStore } from "../core/store.ts";
 import type { Balancer } from "../balancer/balancer.ts";
 import type { BreakerOptions } from "../interceptor/breaker.ts";
 import type { EjectionOptions } from "../cluster/ejector.ts";
+import type { Fallback } from "../interceptor/fallback.ts";
 import type { HedgeOptions } from "../interceptor/hedge.ts";
 import type { RetryOptions } from "../interceptor/retry.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -51,6 +52,8 @@ export interface ClientOptions {
   hedge?: HedgeOptions;
   /** When calls are refused at once because nothing good has come of those before them: `{}` for the defaults. Default: never. */
   breaker?: BreakerOptions;
+  /** What is answered when calls have failed in the end; each is made with `fallback()`, for one contract. Default: nothing. */
+  fallbacks?: readonly Fallback[];
   /** What a peer may cost. */
   limits?: Partial<Limits>;
   /**

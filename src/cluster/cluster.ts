@@ -88,7 +88,7 @@ export class Cluster implements ViewHost {
 
   /** Carries a call to an instance of its service. */
   readonly invoke: Invoker = (call: Call): Promise<Reply> => {
-    if (this.#closed) return Promise.reject(new RpcError("unavailable", "The client was closed", { executed: "no" }));
+    if (this.#closed) return Promise.reject(closedError());
     const view = this.#viewOf(call.service);
     let member: Member | undefined;
     try {
@@ -100,6 +100,21 @@ export class Cluster implements ViewHost {
     if (call.elsewhere && call.avoid?.includes(member.endpoint)) return Promise.reject(nowhereElse(call));
     return member.invoke(call);
   };
+
+  /**
+   * The instances that a call may go to, or so many of them, whom the balancer picks first. Waits until the registries have
+   * spoken, or with `waitForReady` until there is somebody.
+   */
+  async reach(call: Call, count: number): Promise<readonly Member[]> {
+    if (this.#closed) throw closedError();
+    const view = this.#viewOf(call.service);
+    for (;;) {
+      const members = view.isKnown ? view.reach(call, count) : [];
+      if (members.length > 0) return members;
+      if (view.isClosed || (view.isKnown && !call.waitForReady)) throw view.problem;
+      await waitFor(view.changed(), call, this.#settings.timers, `looking for instances of service "${call.service}"`);
+    }
+  }
 
   /** Ends everything at once. */
   async close(): Promise<void> {
@@ -173,6 +188,10 @@ export class Cluster implements ViewHost {
       if (member !== undefined) return await member.invoke(call);
     }
   }
+}
+
+function closedError(): RpcError {
+  return new RpcError("unavailable", "The client was closed", { executed: "no" });
 }
 
 /** Instances with the same endpoints share a connection. */

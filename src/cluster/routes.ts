@@ -68,6 +68,20 @@ export class Routes {
     return this.#all.pick(call);
   }
 
+  /** The members that such a call may go to, whatever its share. @throws {RpcError} when a rule leaves none */
+  reach(call: Call): readonly Member[] {
+    const { members } = this.#all;
+    const compiled = this.#rules?.find((rule) => rule.admits(call));
+    if (compiled === undefined || members.length === 0) return this.#rules === undefined ? [] : members;
+    const { name, to, otherwise } = compiled.rule;
+    const targets = to.filter(({ percent }) => percent !== 0);
+    const reached = members.filter(({ instance }) => targets.some((target) => isTargeted(target, instance)));
+    if (reached.length > 0) return reached;
+    if (otherwise === "all") return members;
+    if (call.waitForReady) return [];
+    throw this.#nobodyLeft(call, name, targets[0]);
+  }
+
   #make(target: RuleTarget): Route {
     const selection = this.#select();
     selection.members = this.#membersOf(target);

@@ -121,10 +121,33 @@ export class ServiceView {
 
   /**
    * Picks an instance, or `undefined` when none will do, or none yet.
-   * @throws {RpcError} when a routing rule leaves none, or the balancer gives what it was not given
+   * @throws {RpcError} when a routing rule leaves none, the balancer gives what it was not given, or the call is for an instance
+   * that is not there
    */
   pick(call: Call): Member | undefined {
+    if (call.instance !== undefined) return this.#named(call.instance, call.waitForReady);
     return this.#routes === undefined ? this.#all.pick(call) : this.#routes.pick(call);
+  }
+
+  /**
+   * The members that such a call may go to, or so many of them, whom the balancer picks first.
+   * @throws {RpcError} when a routing rule leaves none
+   */
+  reach(call: Call, count: number): readonly Member[] {
+    const all = this.#routes === undefined ? this.members : this.#routes.reach(call);
+    if (count >= all.length) return all;
+    const selection = this.#select();
+    selection.members = all;
+    const chosen = new Set<Member>();
+    const { procedure, hashKey } = call;
+    while (chosen.size < count) {
+      const member = selection.pick({ procedure, hashKey, avoid: [...chosen].map(({ endpoint }) => endpoint) });
+      if (member === undefined || chosen.has(member)) break;
+      chosen.add(member);
+    }
+    // Those whom balancing would rather not call, in case the others are too few.
+    for (const member of all) if (chosen.size < count) chosen.add(member);
+    return [...chosen];
   }
 
   /** Something about its members has changed: the state of a channel, or who is ejected. */
@@ -148,6 +171,16 @@ export class ServiceView {
     for (const member of this.#members.values()) this.#host.release(member.channel, this);
     this.#members.clear();
     this.#setMembers([]);
+  }
+
+  /** The one member that a call may go to, or `undefined` while it may yet turn up. */
+  #named(id: string, waitForReady: boolean): Member | undefined {
+    const member = this.#members.get(id);
+    if (member !== undefined || waitForReady || !this.isKnown) return member;
+    throw new RpcError("unavailable", `Cannot call instance "${id}" of service "${this.service}": it is not known`, {
+      executed: "no",
+      retryAfterMs: -1, // trying again at once would find the same
+    });
   }
 
   #select(): Selection {

@@ -18,6 +18,8 @@ export class Counters {
   callsHedged = 0;
   /** Calls that a hedge answered. */
   hedgesWon = 0;
+  /** Calls that failed, and were answered by what the client falls back on. */
+  callsFallenBack = 0;
   /** Calls refused here because their circuit breaker was open. */
   callsBroken = 0;
   /** How often a circuit breaker has opened. */

@@ -84,6 +84,8 @@ export interface CallInit {
   waitForReady?: boolean;
   /** Whether it may be tried again. Default `true`. */
   retry?: boolean;
+  /** The id of the one instance that it may go to. Default: whomever balancing picks. */
+  instance?: string;
   /** How many attempts came before this one. Default 0. */
   attempt?: number;
   /** How many calls led to this one. Default 0. */
@@ -126,6 +128,8 @@ export class Call {
   readonly waitForReady: boolean;
   /** Whether it may be tried again. */
   readonly retry: boolean;
+  /** The id of the one instance that it may go to; `undefined` leaves it to balancing. */
+  readonly instance: string | undefined;
   /** How many attempts came before this one, those of the calls that led to it included. */
   readonly attempt: number;
   /** How many calls led to this one. */
@@ -174,6 +178,7 @@ export class Call {
     this.hashKey = init.hashKey;
     this.waitForReady = init.waitForReady === true;
     this.retry = init.retry !== false;
+    this.instance = init.instance;
     this.attempt = init.attempt ?? 0;
     this.hop = init.hop ?? 0;
     this.criticality = init.criticality ?? "default";
@@ -247,6 +252,7 @@ export class Call {
       hashKey: this.hashKey,
       waitForReady: this.waitForReady,
       retry: this.retry,
+      instance: this.instance,
       attempt: this.attempt,
       hop: this.hop,
       criticality: this.criticality,

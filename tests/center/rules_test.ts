@@ -1,6 +1,6 @@
 /** Routing rules from the center to the calls of a client. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Center, Client, consistentHash, RpcError, Server } from "@erpc/erpc";
+import { Center, Client, consistentHash, RpcError, Server, service, unary } from "@erpc/erpc";
 import { CenterRules } from "@erpc/erpc/extend";
 import { answerRules } from "../../src/center/rules.ts";
 import { Host } from "../../src/host/host.ts";
@@ -247,4 +247,32 @@ Deno.test("erpc.Rules: who may not read or write a service's rules sees none and
   }
   assertEquals(await rules.set({ rule: ruleOf({ name: "mine", service: "mine.U" }) }), { version: 3 });
   await host.close();
+});
+
+Deno.test("a broadcast reaches everybody to whom the rules would send such a call", async () => {
+  const Who = service("s.T", { who: unary<undefined, string>() });
+  await using center = await startCenter();
+  await using _a = await startServer(center, "a", "1");
+  await using _b = await startServer(center, "b", "2");
+  await using _c = await startServer(center, "c", "3");
+  center.rules.set(ruleOf({
+    to: [{ percent: 10, version: "1" }, { percent: 90, version: "2" }, { percent: 0, version: "3" }],
+  }));
+  await using client = new Client({ center: center.endpoint });
+  const reached = async (metadata = {}) => {
+    const answers = await client.broadcast(Who, "who", undefined, { metadata });
+    return answers.map(({ reply }) => reply).join();
+  };
+  assertEquals(await reached(), "a,b");
+  center.rules.set(ruleOf({ name: "x", priority: 1, when: { metadata: { x: "1" } }, to: [{ version: "9" }] }));
+  await follows(client, 2);
+  const error = await assertRejects(
+    () => reached({ x: "1" }),
+    RpcError,
+    'routing rule "x" sends the call to version "9"',
+  );
+  assertEquals(error.explain?.rule, "x");
+  center.rules.set({ ...center.rules.get("x")!, otherwise: "all" });
+  await follows(client, 3);
+  assertEquals([await reached({ x: "1" }), await reached()], ["a,b,c", "a,b"]);
 });

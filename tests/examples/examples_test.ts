@@ -22,7 +22,10 @@ Deno.test("center.ts, server.ts and client.ts, greet and close cleanly, in three
 
   const lonely = await run("client.ts", endpoint);
   assertEquals(lonely.code, 1);
-  assertStringIncludes(lonely.stderr, 'Cannot call service "demo": no instance of it is registered yet, and the registry has only just started\n');
+  assertStringIncludes(
+    lonely.stderr,
+    'Cannot call service "demo": no instance of it is registered yet, and the registry has only just started\n',
+  );
 
   center.kill("SIGTERM");
   await center.line(/^The center is closed$/);

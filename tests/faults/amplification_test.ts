@@ -1,6 +1,7 @@
 /** How many times a call that always fails is tried, over a chain of services, in virtual time. */
 import { assert, assertEquals } from "@std/assert";
-import { Client, type Interceptor, type RetryOptions, RpcError, Server, service, unary } from "@erpc/erpc";
+import { Client, type Interceptor, RpcError, Server, service, unary } from "@erpc/erpc";
+import type { RetryOptions } from "@erpc/erpc/extend";
 import { virtualPlatform } from "../../src/testing/virtual_clock.ts";
 
 const Hop = service("test.Hop", { go: unary<unknown, unknown>({ idempotent: true, timeoutMs: 3_600_000 }) });
