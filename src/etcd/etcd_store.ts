@@ -189,13 +189,13 @@ export class EtcdStore implements Store {
     const end = base64(endOf(this.#instances));
     const first = await this.#gateway.post("/v3/kv/txn", {
       success: [
-        { request_range: { key: base64(this.#epoch), keys_only: true } },
+        { request_range: { key: base64(this.#epoch) } },
         { request_range: { key: base64(this.#instances), range_end: end, limit: String(PAGE) } },
       ],
     }, signal);
     const revision: string = first.header.revision;
-    const blank = first.responses[0].response_range.kvs === undefined;
-    if (blank) await this.#mark(signal);
+    const sign: KeyValue | undefined = first.responses[0].response_range.kvs?.[0];
+    const epoch = sign?.value ?? await this.#mark(signal);
     let page: Answer = first.responses[1].response_range;
     const entries: Entry[] = [];
     for (;;) {
@@ -212,19 +212,24 @@ export class EtcdStore implements Store {
     this.#known.clear();
     for (const { instance, token } of entries) this.#known.set(instance.id, token);
     this.#place = Number(revision);
-    return { kind: "listing", entries, blank };
+    return { kind: "listing", entries, epoch, blank: sign === undefined };
   }
 
-  /** Leaves a sign that somebody has been here, so that a store that has lost everything is known by its absence. */
-  async #mark(signal: AbortSignal): Promise<void> {
+  /** Leaves a sign that names this life of the store, so that one that has lost everything is known by its absence. */
+  async #mark(signal: AbortSignal): Promise<string> {
     const key = base64(this.#epoch);
     const value = base64(hexId(this.#platform.random, 16));
-    const compare = [{ key, target: "CREATE", result: "EQUAL", create_revision: "0" }];
     try {
-      await this.#gateway.post("/v3/kv/txn", { compare, success: [{ request_put: { key, value } }] }, signal);
+      const { succeeded, responses } = await this.#gateway.post("/v3/kv/txn", {
+        compare: [{ key, target: "CREATE", result: "EQUAL", create_revision: "0" }],
+        success: [{ request_put: { key, value } }],
+        failure: [{ request_range: { key } }],
+      }, signal);
+      return succeeded ? value : responses[0].response_range.kvs[0].value;
     } catch (error) {
       // Who may only read leaves it to those who may write.
-      if (!(error instanceof RpcError && error.code === "permission_denied")) throw error;
+      if (error instanceof RpcError && error.code === "permission_denied") return "";
+      throw error;
     }
   }
 

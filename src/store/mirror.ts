@@ -3,33 +3,49 @@
  * jumps.
  *
  * Invariants: while the store is away nothing leaves the list; what was there when the store went away, and is not when it is
- * back, has the whole time to live of its lease, and a beat, to return; what leaves without a word is doubted before it goes.
+ * back, has the whole time to live of its lease, and a beat, to return, and so it has when the store has forgotten everything;
+ * what leaves without a word is a suspect for a beat before it goes, and when most do, they go a few at a time.
  */
-import type { LeaseBook } from "../registry/lease_book.ts";
-import type { Lease, RemovalCause } from "../registry/registry.ts";
+import { contentOf, type Directory, EVERYTHING } from "../registry/directory.ts";
+import { MassHold } from "../registry/mass_hold.ts";
+import type { RemovalCause } from "../registry/registry.ts";
 import type { Entry } from "./entry.ts";
 import type { StoreEvent } from "./store.ts";
 
-interface Held {
-  readonly entry: Entry;
-  /** What keeps it listed in the book. */
-  readonly lease: Lease;
+/** How a mirror works. */
+export interface MirrorOptions {
+  /** For how long it doubts that an instance has gone that vanished without a word. Default: a third of its lease, a beat. */
+  readonly believeMs?: number;
+  /** How long it may hold on to what has vanished because most has. */
+  readonly preserveMs: number;
+  /** In how long a time a few of them may leave nevertheless. */
+  readonly preservePerMs: number;
+  /** Milliseconds since 1970, for people. */
+  readonly wall: () => number;
 }
 
-/** What a store lists, as far as it was told, in a book that others follow. */
+/** Who does what nobody asked for. */
+const STORE = "store";
+/** How often it looks again at what it holds on to. */
+const HOLD_STEP_MS = 1_000;
+
+/** What a store lists, as far as it was told, in a directory that others follow. */
 export class Mirror {
-  readonly #book: LeaseBook;
-  readonly #believeMs: number;
-  readonly #held = new Map<string, Held>();
+  readonly #directory: Directory;
+  readonly #options: MirrorOptions;
+  readonly #hold: MassHold;
+  readonly #held = new Map<string, Entry>();
   /** Who has vanished, and when that is to be believed. */
   readonly #doubted = new Map<string, number>();
   #state: "new" | "away" | "current" = "new";
   #backAt = -Infinity;
+  #epoch: string | undefined;
 
-  /** @param believeMs for how long it doubts that an instance has gone that vanished without a word */
-  constructor(book: LeaseBook, believeMs: number) {
-    this.#book = book;
-    this.#believeMs = believeMs;
+  /** Begins with nothing. */
+  constructor(directory: Directory, options: MirrorOptions) {
+    this.#directory = directory;
+    this.#options = options;
+    this.#hold = new MassHold({ maxMs: options.preserveMs, perMs: options.preservePerMs });
   }
 
   /** Whether it was ever told what is listed. */
@@ -49,13 +65,15 @@ export class Mirror {
 
   /** The token of the lease that the store lists for an instance, if it lists one. */
   tokenOf(instanceId: string): string | undefined {
-    return this.#doubted.has(instanceId) ? undefined : this.#held.get(instanceId)?.entry.token;
+    return this.#doubted.has(instanceId) ? undefined : this.#held.get(instanceId)?.token;
   }
 
   /** Takes what the store tells. */
   apply(event: StoreEvent, now: number): void {
-    if (this.#state === "away") this.#backAt = now;
     if (event.kind === "listing") {
+      const forgotten = this.#epoch !== undefined && this.#epoch !== event.epoch;
+      if (this.#state === "away" || forgotten) this.#backAt = now;
+      this.#epoch = event.epoch;
       this.#state = "current";
       const vanished = new Set(this.#held.keys());
       for (const entry of event.entries) {
@@ -79,44 +97,54 @@ export class Mirror {
   /** Removes what has been doubted for long enough. Says when there is more to do; `Infinity` if nothing is. */
   sweep(now: number): number {
     if (this.#state !== "current") return Infinity;
-    let next = Infinity;
-    for (const [id, believedAt] of this.#doubted) {
-      if (believedAt <= now) this.#forget(id, "expired");
-      else next = Math.min(next, believedAt);
+    const due = [...this.#doubted].filter(([, believedAt]) => believedAt <= now);
+    this.#hold.observe(now, this.#held.size, this.#doubted.size, due.length > 0);
+    let kept = 0;
+    for (const [id] of due) {
+      if (this.#hold.allowance <= 0) kept++;
+      else {
+        this.#hold.spend();
+        this.#forget(id, "expired");
+      }
     }
-    return next;
+    if (kept > 0) return now + HOLD_STEP_MS;
+    return Math.min(Infinity, ...this.#doubted.values());
   }
 
   #put(entry: Entry): void {
     const { instance } = entry;
     const before = this.#held.get(instance.id);
-    // Only a store that has gone back in time lists what is older than what it listed.
-    if (before !== undefined && before.entry.instance.incarnation > instance.incarnation) {
-      this.#book.deregister(before.lease, "deregistered", 0);
-    }
-    this.#doubted.delete(instance.id);
-    // The book's own leases never end: the store says when one has.
-    this.#held.set(instance.id, { entry, lease: this.#book.register(instance, Infinity, 0) });
+    this.#held.set(instance.id, entry);
+    const doubted = this.#doubted.delete(instance.id);
+    if (before !== undefined && !doubted && contentOf(before.instance) === contentOf(instance)) return;
+    const fenced = before !== undefined && before.instance.incarnation < instance.incarnation;
+    const cause = fenced ? "fenced" : "deregistered";
+    const names = new Set([EVERYTHING, ...instance.services]);
+    this.#list(instance.id, { instance, names, suspect: false }, cause);
   }
 
   #remove(id: string, cause: RemovalCause | undefined, now: number): void {
-    const held = this.#held.get(id);
-    if (held === undefined) return;
+    const entry = this.#held.get(id);
+    if (entry === undefined) return;
     if (cause !== undefined && cause !== "expired") return this.#forget(id, cause);
-    const { ttlMs } = held.entry;
+    const beatMs = Math.ceil(entry.ttlMs / 3);
     // It may not have had a store to renew its lease with. It tries again every third of its time to live.
-    const returnsBy = this.#backAt + ttlMs + Math.ceil(ttlMs / 3);
-    const believedAt = Math.max(returnsBy, now + this.#believeMs);
-    if (believedAt <= now) return this.#forget(id, "expired");
-    const doubtedUntil = this.#doubted.get(id) ?? -Infinity;
-    this.#doubted.set(id, Math.max(doubtedUntil, believedAt));
-    this.#book.suspect(id, 0);
+    const returnsBy = this.#backAt + entry.ttlMs + beatMs;
+    const believedAt = Math.max(returnsBy, now + (this.#options.believeMs ?? beatMs));
+    const known = this.#doubted.get(id);
+    this.#doubted.set(id, Math.max(known ?? -Infinity, believedAt));
+    const listed = this.#directory.get(id);
+    if (known === undefined && listed !== undefined) this.#list(id, { ...listed, suspect: true }, "expired");
   }
 
   #forget(id: string, cause: RemovalCause): void {
-    const held = this.#held.get(id)!;
+    const ended = this.#held.get(id)?.token;
     this.#held.delete(id);
     this.#doubted.delete(id);
-    this.#book.deregister(held.lease, cause, 0);
+    this.#list(id, undefined, cause, ended);
+  }
+
+  #list(id: string, listed: Parameters<Directory["put"]>[1], cause: RemovalCause, ended?: string): void {
+    this.#directory.put(id, listed, { cause, actor: STORE, at: this.#options.wall(), ended });
   }
 }

@@ -31,7 +31,9 @@ export type StoreEvent =
   | {
     readonly kind: "listing";
     readonly entries: readonly Entry[];
-    /** Whether the store was found empty, as one that has just lost everything. */
+    /** Names one life of the store: another one has forgotten what this one knew. */
+    readonly epoch: string;
+    /** Whether nobody has used the store before, in this life of it. */
     readonly blank: boolean;
   }
   | { readonly kind: "changes"; readonly changes: readonly StoreChange[] };

@@ -20,7 +20,7 @@ import type {
 } from "../registry/registry.ts";
 import { WatchBoard } from "../registry/watch_board.ts";
 import { Mirror } from "./mirror.ts";
-import type { Store } from "./store.ts";
+import type { Store, StoreEvent } from "./store.ts";
 import { StoreWatch } from "./store_watch.ts";
 
 /** How a registry over a store works, whatever the store. */
@@ -31,9 +31,17 @@ export interface StoreRegistryOptions {
   timeoutMs?: number;
   /**
    * For how long it is doubted that an instance has gone that vanished from the store without being deregistered, in
-   * milliseconds. It stays listed as suspect meanwhile, and everything is well if it returns. Default: what suits the store.
+   * milliseconds. It stays listed as suspect meanwhile, and everything is well if it returns; and if more than half, and at least
+   * three, vanish in that time, they leave a few at a time. Default: a third of its lease, which is a beat.
    */
   believeMs?: number;
+  /** How long at most instances stay listed because more than half have vanished, in milliseconds, 0 to a day. Default 300 000. */
+  preserveMs?: number;
+  /**
+   * For how long, after it has found a store that nobody has used before, it says that what is missing there may only not have
+   * returned yet, in milliseconds, 0 to a day: clients go on calling whom they know meanwhile. Default 20 000.
+   */
+  warmingMs?: number;
   /** How many changes are remembered for watchers that resume or fell behind, 1 to a million. Default 10 000. */
   historyLimit?: number;
   /** Is told who comes and goes, and when the store does. Default: nobody. */
@@ -42,11 +50,18 @@ export interface StoreRegistryOptions {
   platform?: Platform;
 }
 
+/** The same with every question answered. */
+export type CheckedStoreRegistryOptions =
+  & Required<Omit<StoreRegistryOptions, "believeMs">>
+  & Pick<StoreRegistryOptions, "believeMs">;
+
 /** How it works where nothing is said. */
-export const DEFAULT_STORE_REGISTRY: Readonly<Required<StoreRegistryOptions>> = Object.freeze({
+export const DEFAULT_STORE_REGISTRY: Readonly<CheckedStoreRegistryOptions> = Object.freeze({
   ttlMs: 15_000,
   timeoutMs: 5_000,
-  believeMs: 0,
+  believeMs: undefined,
+  preserveMs: 300_000,
+  warmingMs: 20_000,
   historyLimit: 10_000,
   logger: silent,
   platform: runtimePlatform,
@@ -79,7 +94,7 @@ interface Waiter {
  */
 export class StoreRegistry implements Registry, AsyncDisposable {
   readonly #store: Store;
-  readonly #options: Required<StoreRegistryOptions>;
+  readonly #options: CheckedStoreRegistryOptions;
   readonly #board: WatchBoard;
   readonly #mirror: Mirror;
   readonly #closing = new AbortController();
@@ -88,10 +103,11 @@ export class StoreRegistry implements Registry, AsyncDisposable {
   /** How the attempt to read the store that is under way, or was the last, ends: with what went wrong, if anything did. */
   #attempt = Promise.withResolvers<unknown>();
   #sweeper: Disposable | undefined;
+  #warmer: Disposable | undefined;
 
   /** Makes a registry that does nothing yet. @throws {TypeError} {RangeError} when an option can't be used */
   constructor(store: Store, options?: StoreRegistryOptions) {
-    const checked = this.#options = withDefaults(DEFAULT_STORE_REGISTRY, options);
+    const checked = this.#options = withDefaults<CheckedStoreRegistryOptions>(DEFAULT_STORE_REGISTRY, options);
     checkInteger("ttlMs", checked.ttlMs, 1, MAX_TTL_MS);
     checkInteger("timeoutMs", checked.timeoutMs, 1, 60_000);
     const { random, clock } = checked.platform;
@@ -108,7 +124,13 @@ export class StoreRegistry implements Registry, AsyncDisposable {
         else logger.debug(`Listed instance "${instanceId}"`, after.instance);
       },
     });
-    this.#mirror = new Mirror(this.#board.book, checkDuration("believeMs", checked.believeMs));
+    checkInteger("warmingMs", checked.warmingMs, 0, MAX_TTL_MS);
+    this.#mirror = new Mirror(this.#board.book.directory, {
+      believeMs: checked.believeMs === undefined ? undefined : checkDuration("believeMs", checked.believeMs),
+      preserveMs: checkInteger("preserveMs", checked.preserveMs, 0, MAX_TTL_MS),
+      preservePerMs: checked.ttlMs,
+      wall: () => clock.wall(),
+    });
   }
 
   /** What it knows of the store. */
@@ -175,6 +197,7 @@ export class StoreRegistry implements Registry, AsyncDisposable {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     this.#sweeper?.[Symbol.dispose]();
+    this.#warmer?.[Symbol.dispose]();
     this.#board.close();
     for (const waiter of this.#waiters) waiter.end();
     await this.#following;
@@ -234,7 +257,7 @@ export class StoreRegistry implements Registry, AsyncDisposable {
       try {
         for await (const event of this.#store.follow(signal)) {
           if (signal.aborted) break;
-          if (!this.#mirror.isCurrent) this.#foundAgain();
+          if (!this.#mirror.isCurrent) this.#found(event);
           failures = 0;
           this.#mirror.apply(event, platform.clock.now());
           this.#attempt.resolve(undefined);
@@ -259,9 +282,15 @@ export class StoreRegistry implements Registry, AsyncDisposable {
     this.#attempt.resolve(undefined);
   }
 
-  #foundAgain(): void {
-    if (!this.#mirror.isKnown) return;
-    this.#options.logger.info(`${this.#store.name} is back: what it does not list has the time of its lease to return`);
+  #found(event: StoreEvent): void {
+    const { logger, warmingMs, platform } = this.#options;
+    if (this.#mirror.isKnown) {
+      logger.info(`${this.#store.name} is back: what it does not list has the time of its lease to return`);
+    } else if (event.kind === "listing" && event.blank && warmingMs > 0) {
+      logger.info(`${this.#store.name} was never used before: for ${warmingMs} ms, what is missing may return yet`);
+      this.#board.book.directory.warming = true;
+      this.#warmer = platform.clock.timer(warmingMs, () => this.#board.endWarming());
+    }
   }
 
   /** Something was heard of the store: wakes who waits for it, and sees to who has been missing for long enough. */

@@ -24,13 +24,14 @@ const LEVELS = new Map([
   ["", 6], // files directly in src/
   ["msgpack", 7],
   ["etcd", 7],
+  ["redis", 7],
   ["testing", 7],
   ["worker", 7],
   ["cli", 7],
 ]);
 
 /** Entries of their own: nothing else imports them. */
-const ENTRIES = new Set(["msgpack", "etcd", "worker", "testing", "cli"]);
+const ENTRIES = new Set(["msgpack", "etcd", "worker", "testing", "cli", "redis"]);
 
 interface Source {
   readonly path: string;

@@ -15,7 +15,11 @@ if (isInstalled("etcd")) {
 
 const open = () =>
   Promise.resolve({
-    registry: etcdRegistry({ endpoints: [`http://127.0.0.1:${etcd.port}`], prefix: `/contract/${++opened}` }),
+    registry: etcdRegistry({
+      endpoints: [`http://127.0.0.1:${etcd.port}`],
+      prefix: `/contract/${++opened}`,
+      warmingMs: 0,
+    }),
   });
 
 const cases = registryContract("over etcd", open, {

@@ -65,7 +65,7 @@ class ScriptedStore implements Store {
   }
 
   list(...ids: string[]): Promise<void> {
-    return this.tell({ kind: "listing", blank: false, entries: ids.map(entryOf) });
+    return this.tell({ kind: "listing", epoch: "e", blank: false, entries: ids.map(entryOf) });
   }
 }
 
@@ -156,6 +156,19 @@ Deno.test("X38 StoreRegistry, whoever was away with the store registers again, i
     await store.tell({ kind: "changes", changes: [{ kind: "put", entry: entryOf("last") }] });
     await watch.until("the last", () => watch.listed.has("last"));
     assertEquals(watch.removals, []);
+  }));
+
+Deno.test("StoreRegistry, a store that nobody has used before, says that what is missing may return, for a while", () =>
+  scene(async ({ store, registry, clock }) => {
+    const events = registry.watch("*")[Symbol.asyncIterator]();
+    const first = events.next();
+    await store.tell({ kind: "listing", epoch: "e", blank: true, entries: [] });
+    assertEquals([(await first).value.warming, (await registry.lookup("*")).warming], [true, true]);
+    const next = events.next();
+    await clock.advance(19_999);
+    assertEquals((await registry.lookup("*")).warming, true);
+    await clock.advance(1);
+    assertEquals([(await next).value.warmed, (await registry.lookup("*")).warming], [true, false]);
   }));
 
 Deno.test("StoreRegistry, an answer that never comes, gives up in time and says so", () =>

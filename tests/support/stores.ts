@@ -181,9 +181,10 @@ export async function startRedis(args: readonly string[] = []): Promise<StorePro
   const command = [
     "redis-server",
     ...["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, "--loglevel", "warning"],
-    ...args,
+    ...args.map((arg) => arg.replaceAll("PORT", String(port))),
   ];
-  const redis = new StoreProcess(command, folder, port, () => answers(port, "PING\r\n", "+PONG"));
+  const isReady = () => args.includes("--tls-port") ? connects(port) : answers(port, "PING\r\n", /^\+PONG|^-NOAUTH/);
+  const redis = new StoreProcess(command, folder, port, isReady);
   await redis.start();
   return redis;
 }
@@ -210,7 +211,7 @@ export async function startZooKeeper(): Promise<StoreProcess> {
     "org.apache.zookeeper.server.quorum.QuorumPeerMain",
     `${folder}/zoo.cfg`,
   ];
-  const zookeeper = new StoreProcess(command, folder, port, () => answers(port, "ruok", "imok"));
+  const zookeeper = new StoreProcess(command, folder, port, () => answers(port, "ruok", /^imok/));
   await zookeeper.start();
   return zookeeper;
 }
@@ -222,12 +223,12 @@ async function connects(port: number): Promise<boolean> {
 }
 
 /** Whether what is asked in plain text is answered so. */
-async function answers(port: number, question: string, answer: string): Promise<boolean> {
+async function answers(port: number, question: string, answer: RegExp): Promise<boolean> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port });
   await connection.write(new TextEncoder().encode(question));
-  const said = new Uint8Array(answer.length);
+  const said = new Uint8Array(100);
   const length = await connection.read(said);
-  return new TextDecoder().decode(said.subarray(0, length ?? 0)) === answer;
+  return answer.test(new TextDecoder().decode(said.subarray(0, length ?? 0)));
 }
 
 /** Ports that are free now; all were held at once, so that no two are the same. */

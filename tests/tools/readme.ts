@@ -27,6 +27,7 @@ const FOLDERS: readonly [string, string][] = [
   ["msgpack", "entry: the MessagePack codec"],
   ["etcd", "entry: a registry in etcd"],
   ["worker", "entry: handlers in threads of their own"],
+  ["redis", "entry: a registry in Redis"],
   ["testing", "entry: suites and clocks for tests"],
   ["cli", "entry: the command line"],
 ];
