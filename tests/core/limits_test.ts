@@ -29,6 +29,7 @@ Deno.test("checkLimits, each limit at the ends of its range, taken", () => {
     maxMetadataEntries: [0, 65_535],
     streamWindowBytes: [1_024, 2_147_483_647],
     connectionWindowBytes: [1_024, 2_147_483_647],
+    maxHops: [1, 254],
     maxQueuedCalls: [0, 2_147_483_647],
   };
   for (const name of NAMES) {
