@@ -176,7 +176,7 @@ export class RuleBook {
     signal?.addEventListener("abort", leave);
     try {
       for (let place = after, first = true; !signal?.aborted; first = false) {
-        const changed = this.#changed.promise;
+        const changed = this.changed();
         const event = this.after(place);
         place = event;
         // Whoever resumed is told at once that it worked, even if there is nothing to tell.
@@ -186,6 +186,11 @@ export class RuleBook {
     } finally {
       signal?.removeEventListener("abort", leave);
     }
+  }
+
+  /** Resolves with the next change: for those who keep the book somewhere. */
+  changed(): Promise<void> {
+    return this.#changed.promise;
   }
 
   /** The book as `from` takes it. */

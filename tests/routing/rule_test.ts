@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Metadata } from "../../src/core/metadata.ts";
+import { below } from "../../src/core/platform.ts";
 import { CompiledRule, describeTarget, isTargeted } from "../../src/routing/compiled_rule.ts";
 import { checkRule, MAX_RULE_SIZE, type Rule } from "../../src/routing/rule.ts";
 import { seededRandom } from "../../src/testing/seeded_random.ts";
@@ -114,6 +115,57 @@ Deno.test("H38 a rule's keys are keys like others, whatever they are called", ()
   assertEquals(isTargeted(target, instance), false);
   const metadata = JSON.parse('{"__proto__":"x","toString":"y"}');
   assertEquals(isTargeted(target, { ...instance, metadata }), true);
+});
+
+Deno.test("checkRule: whatever comes, a rule comes out that comes out again, or a TypeError", () => {
+  const seed = Number(Deno.env.get("ERPC_SEED") ?? crypto.getRandomValues(new Uint32Array(1))[0]);
+  const random = seededRandom(seed);
+  const pick = <T>(...values: T[]): T => values[below(random, values.length)];
+  const junk = (depth = 0): unknown =>
+    pick<() => unknown>(
+      () =>
+        pick<unknown>(
+          null,
+          undefined,
+          true,
+          -1,
+          0,
+          50,
+          100,
+          1e99,
+          NaN,
+          "",
+          "a",
+          "1",
+          "__proto__",
+          "\0",
+          "x".repeat(300),
+        ),
+      () => depth > 2 ? [] : Array.from({ length: below(random, 4) }, () => junk(depth + 1)),
+      () =>
+        depth > 2 ? {} : Object.fromEntries(Array.from({ length: below(random, 4) }, () => [key(), junk(depth + 1)])),
+    )();
+  const key = () => pick("percent", "version", "zone", "metadata", "id", "prefix", "present", "a", "toString", "then");
+  const members = Object.keys(full) as (keyof Rule)[];
+  let used = 0;
+  for (let round = 0; round < 5_000; round++) {
+    const rule: Record<string, unknown> = structuredClone({ ...full, to: [{}] });
+    for (let i = below(random, 3); i >= 0; i--) {
+      const member = pick(...members);
+      if (below(random, 3) === 0) delete rule[member];
+      else rule[member] = junk();
+    }
+    try {
+      const checked = checkRule(rule);
+      assertEquals(JSON.stringify(checkRule(JSON.parse(JSON.stringify(checked)))), JSON.stringify(checked));
+      used++;
+    } catch (error) {
+      if (!(error instanceof TypeError) || !error.message.startsWith("Cannot use")) {
+        throw new Error(`seed ${seed}`, { cause: error });
+      }
+    }
+  }
+  assert(used > 100, `seed ${seed}: only ${used} could be used`);
 });
 
 Deno.test("a rule is about the calls that meet all its conditions", () => {
