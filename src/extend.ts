@@ -30,7 +30,7 @@ export type {
 } from "./registry/registry.ts";
 export type { HistoryEntry, Listing, MemoryRegistryOptions, RegistryQuotas } from "./registry/memory_registry.ts";
 export type { Quotas, Standing } from "./registry/lease_book.ts";
-export type { RegistrarStatus, RegistrationState } from "./registry/registrar.ts";
+export type { Farewell, RegistrarStatus, RegistrationState } from "./registry/registrar.ts";
 export type { RegistrationStatus } from "./server/registration.ts";
 export type { Advertise } from "./server/advertise.ts";
 export type { SourceStatus } from "./cluster/resolver.ts";
@@ -86,7 +86,7 @@ export type { Handler, PlainHandler } from "./host/handler.ts";
 export type { DrainReport, HostOptions } from "./host/host.ts";
 export type { Authenticate, Claim } from "./connection/handshake.ts";
 export type { Counters } from "./connection/counters.ts";
-export type { ServerStats } from "./server/server.ts";
+export type { ServerDrainReport, ServerStats } from "./server/server.ts";
 export type { EjectionOptions } from "./cluster/ejector.ts";
 export type { ClientStats } from "./client/client.ts";
 export type { Answer, BroadcastOptions, UnaryNames } from "./client/broadcast.ts";

@@ -102,6 +102,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   #peerGone: { lastStream: number; reason: string } | undefined;
   #goneLast: number | undefined;
   #over: string | undefined;
+  #late = false;
   #resolveClosed!: () => void;
   #pingNumber = 0;
   #pings = new Map<number, () => void>();
@@ -164,6 +165,11 @@ export class Connection implements CallHost, AnswerHost, Watched {
   get isOpen(): boolean {
     return this.#over === undefined && this.#peerGone === undefined && this.#goneLast === undefined &&
       this.#nextStream < LAST_OWN_STREAM;
+  }
+
+  /** Whether it was given up because the other side gave no sign of life. */
+  get isLate(): boolean {
+    return this.#late;
   }
 
   /** Whether this side said that it goes away. */
@@ -243,6 +249,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   }
 
   onLate(reason: string): void {
+    this.#late = true;
     this.settings.counters.timeouts++;
     this.#end(reason);
   }

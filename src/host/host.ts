@@ -62,6 +62,8 @@ export interface DrainReport {
   readonly cutCalls: number;
   /** How many connections there were. */
   readonly connections: number;
+  /** How many of them have acknowledged that they begin nothing more here, or were closed by the other side. */
+  readonly told: number;
 }
 
 const ACCEPT_PAUSE_FIRST_MS = 10;
@@ -224,25 +226,33 @@ export class Host {
 
   async #drain(graceMs: number, cutNow: Promise<void>): Promise<DrainReport> {
     const { platform } = this.settings;
+    const started = platform.clock.now();
     const connections = [...this.#connections];
     this.#health.drain();
-    for (const connection of connections) connection.announceGoAway("the server is draining");
-    // A ping's answer says that the client has read the announcement, and what it sent before has arrived.
-    const told = Promise.all(connections.map((connection) => connection.ping().catch(() => 0)));
-    await this.#within(ANNOUNCE_MS, [told, cutNow]);
+    const why = "the server is draining";
+    let told = 0;
+    const taken = connections.map(async (connection) => {
+      connection.announceGoAway(why);
+      // The answer says that the client has read the announcement, and that what it sent before has arrived.
+      await connection.ping().catch(() => {});
+      if (!connection.isLate) told++;
+    });
+    await this.#within(Math.min(ANNOUNCE_MS, graceMs), [Promise.all(taken), cutNow]);
     this.#stopListening();
+    // Until a client has read it, what it sends may be a call, and must find somebody who refuses it.
+    for (const [i, connection] of connections.entries()) void taken[i].then(() => connection.goAway(why));
+    const leftMs = Math.max(0, started + graceMs - platform.clock.now());
     const open = [...this.#connections];
-    for (const connection of open) connection.goAway("the server is draining");
-    const started = platform.clock.now();
-    await this.#within(graceMs, [Promise.all(open.map((connection) => connection.closed)), cutNow]);
+    await this.#within(leftMs, [Promise.all(open.map((connection) => connection.closed)), cutNow]);
     const cutCalls = this.handlers;
+    const report: DrainReport = { complete: cutCalls === 0, cutCalls, connections: connections.length, told };
     this.settings.logger.info(
       `Drained ${connections.length} connections in ${
         Math.round(platform.clock.now() - started)
       } ms, cut ${cutCalls} calls`,
     );
     await this.close();
-    return { complete: cutCalls === 0, cutCalls, connections: connections.length };
+    return report;
   }
 
   #listening(): ListenOptions {

@@ -38,6 +38,19 @@ export interface RegistrarStatus {
   readonly nextAttemptMs: number | undefined;
 }
 
+/** What a registry had to say when a server left it. */
+export interface Farewell {
+  /** The address of a center; `registry` for a registry of one's own. */
+  readonly name: string;
+  /**
+   * `acknowledged`: everybody who follows it has acted on the removal; `unlisted`: the server was not listed there; `unproven`: nobody
+   * can tell who has.
+   */
+  readonly state: "acknowledged" | "unlisted" | "unproven";
+  /** Why it is not proven. */
+  readonly why: string | undefined;
+}
+
 /** How an instance is kept registered. */
 export interface RegistrarOptions {
   /** What the registry is called. */
@@ -57,6 +70,9 @@ const UNREACHED: Backoff = { firstMs: 200, factor: 1.6, maxMs: 5_000, jitter: 0.
 /** For one that answers, and says no: it has to be told something else, or to change its mind. */
 const REFUSED: Backoff = { firstMs: 1_000, factor: 2, maxMs: 30_000, jitter: 0.5 };
 
+/** How long a registry may take to be told that an instance is gone, when nobody asks for proof. */
+const STOP_MS = 1_000;
+
 /** Keeps one instance registered with one registry. Whoever makes one stops it. */
 export class Registrar {
   readonly #registry: Registry;
@@ -64,7 +80,10 @@ export class Registrar {
   readonly #platform: Platform;
   readonly #logger: Logger;
   readonly #options: RegistrarOptions;
+  /** Ends the loop: nothing is begun any more. */
   readonly #stop = new AbortController();
+  /** Ends what it is doing, too. */
+  readonly #abort = new AbortController();
   readonly #loop: Promise<void>;
   readonly #attempted = Promise.withResolvers<void>();
   readonly #registered = Promise.withResolvers<void>();
@@ -137,8 +156,36 @@ export class Registrar {
     this.#wake?.();
   }
 
-  /** Ends it, and the listing with it. Gives the lease that it ended, if the registry took note. Never rejects. */
-  async stop(cause: RemovalCause = "deregistered"): Promise<Lease | undefined> {
+  /** Ends it at once, and the listing with it. Never rejects. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    const late = new AbortController();
+    using _timer = this.#platform.clock.timer(STOP_MS, () => late.abort(new Error(`it took over ${STOP_MS} ms`)));
+    await this.#leave("deregistered", late.signal);
+  }
+
+  /**
+   * Ends it in good order: the listing too, and waits for the proof that whoever follows the registry has acted on that. Never
+   * rejects; gives up when the signal aborts.
+   */
+  async leave(cause: RemovalCause, signal: AbortSignal): Promise<Farewell> {
+    const { name } = this.#options;
+    signal.addEventListener("abort", () => this.#abort.abort(signal.reason), { once: true });
+    if (signal.aborted) this.#abort.abort(signal.reason);
+    const unproven = (why: string): Farewell => ({ name, state: "unproven", why });
+    const { lease, failure } = await this.#leave(cause, signal);
+    if (failure !== undefined) return unproven(`it can't be told: ${textOf(failure)}`);
+    if (lease === undefined) return { name, state: "unlisted", why: undefined };
+    if (this.#registry.settled === undefined) return unproven("the registry can't tell");
+    try {
+      await this.#registry.settled(lease, { signal });
+      return { name, state: "acknowledged", why: undefined };
+    } catch (error) {
+      return unproven(signal.aborted ? "not all who follow it have acknowledged it in time" : textOf(error));
+    }
+  }
+
+  async #leave(cause: RemovalCause, signal: AbortSignal): Promise<{ lease?: Lease; failure?: unknown }> {
     this.#stop.abort();
     this.#wake?.();
     await this.#loop;
@@ -146,13 +193,13 @@ export class Registrar {
     this.#lease = undefined;
     this.#state = "stopped";
     this.#attempted.resolve();
-    if (lease === undefined) return undefined;
+    if (lease === undefined) return {};
     try {
-      await this.#registry.deregister(lease, cause);
-      return lease;
-    } catch (error) {
-      this.#logger.warn(`Cannot deregister at ${this.#options.name}; the lease will expire by itself`, error);
-      return undefined;
+      await unless(signal, this.#registry.deregister(lease, cause));
+      return { lease };
+    } catch (failure) {
+      this.#logger.warn(`Cannot deregister at ${this.#options.name}; the lease will expire by itself`, failure);
+      return { failure };
     }
   }
 
@@ -182,7 +229,7 @@ export class Registrar {
       return beatMs * fraction(random);
     }
     const load = this.#options.load?.();
-    const result = await this.#registry.renew(this.#lease, { load, signal: this.#stop.signal });
+    const result = await this.#registry.renew(this.#lease, { load, signal: this.#abort.signal });
     switch (result) {
       case "renewed":
         this.#listed();
@@ -210,7 +257,7 @@ export class Registrar {
     let instance: Instance;
     try {
       instance = await this.#describe();
-      this.#lease = await this.#registry.register(instance, { ttlMs, signal: this.#stop.signal });
+      this.#lease = await this.#registry.register(instance, { ttlMs, signal: this.#abort.signal });
     } catch (error) {
       this.#outdated = true;
       throw error;
@@ -279,6 +326,16 @@ export class Registrar {
     this.#wake = undefined;
     this.#hurry = false;
   }
+}
+
+/** What a promise comes to, unless the signal aborts first. */
+function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(signal.reason);
+    signal.addEventListener("abort", giveUp, { once: true });
+    if (signal.aborted) giveUp();
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", giveUp));
+  });
 }
 
 /** Whether it was not the registry that said no. */

@@ -3,12 +3,13 @@ import type { Logger } from "../core/logger.ts";
 import type { Platform } from "../core/platform.ts";
 import type { Instance } from "../registry/instance.ts";
 import {
+  type Farewell,
   Registrar,
   type RegistrarOptions,
   type RegistrarStatus,
   type RegistrationState,
 } from "../registry/registrar.ts";
-import type { Registry, RemovalCause } from "../registry/registry.ts";
+import type { Registry } from "../registry/registry.ts";
 
 /** Where a server's registration stands. */
 export interface RegistrationStatus {
@@ -64,8 +65,16 @@ export class Registration {
     for (const registrar of this.#registrars) registrar.update();
   }
 
-  /** Ends it, and the listing everywhere. Never rejects. */
-  async stop(cause?: RemovalCause): Promise<void> {
-    await Promise.all(this.#registrars.map((registrar) => registrar.stop(cause)));
+  /** Ends it at once, and the listing everywhere. Never rejects. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#registrars.map((registrar) => registrar.stop()));
+  }
+
+  /**
+   * Ends it in good order: the listing everywhere too, and waits for the proof that whoever follows it has acted on that. Never
+   * rejects; gives up when the signal aborts.
+   */
+  leave(signal: AbortSignal): Promise<Farewell[]> {
+    return Promise.all(this.#registrars.map((registrar) => registrar.leave("drained", signal)));
   }
 }

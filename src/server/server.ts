@@ -6,6 +6,7 @@ import type { Implementation, PlainHandler } from "../host/handler.ts";
 import { type DrainReport, Host, type HostOptions } from "../host/host.ts";
 import { isOwnService } from "../host/introspection.ts";
 import type { Instance } from "../registry/instance.ts";
+import type { Farewell } from "../registry/registrar.ts";
 import type { Registry } from "../registry/registry.ts";
 import { isLoopbackHost } from "../transport/endpoint.ts";
 import type { TlsClientOptions, TlsServerOptions } from "../transport/tls_options.ts";
@@ -55,8 +56,18 @@ export interface ServerStats {
   readonly handlers: number;
 }
 
+/** How a drain went, and who is known to know that the server has left. */
+export interface ServerDrainReport extends DrainReport {
+  /** Whether all who follow a center where it was listed, and all clients that were connected, have acknowledged that it has left. */
+  readonly proven: boolean;
+  /** What each center had to say. */
+  readonly centers: readonly Farewell[];
+}
+
 const DEFAULT_TTL_MS = 15_000;
 const DEFAULT_GRACE_MS = 30_000;
+/** How long those who follow a center get to act on the removal, before the others are told to go. */
+const WATCH_MS = 1_000;
 
 /**
  * Where services run: listens, answers calls with handlers, and keeps itself registered.
@@ -79,6 +90,7 @@ export class Server implements AsyncDisposable {
   readonly #ownsRegistries: boolean;
   #registration: Registration | undefined;
   #endpoint: string | undefined;
+  #draining: { report: Promise<ServerDrainReport>; cut: AbortController } | undefined;
   #closing: Promise<void> | undefined;
 
   /** Makes a server that listens nowhere yet. @throws {TypeError} {RangeError} when an option can't be used */
@@ -172,15 +184,19 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Leaves in good order: deregisters, tells clients to go elsewhere, and lets the calls that run end.
-   * @returns what had to be cut because it did not end within `graceMs` (default 30 000); a second call cuts at once
+   * Leaves in good order: deregisters, tells clients to go elsewhere, and lets the calls that run end. Resolves when all who follow
+   * a center have acted on it, all clients have taken note, and all calls have ended, or when `graceMs` have passed.
+   * @returns what had to be cut because it did not end within `graceMs` (default 30 000), and who is known to know; a second call
+   * cuts at once
    */
-  async drain(options: { graceMs?: number } = {}): Promise<DrainReport> {
+  drain(options: { graceMs?: number } = {}): Promise<ServerDrainReport> {
     const graceMs = checkDuration("graceMs", options.graceMs ?? DEFAULT_GRACE_MS);
-    await this.#registration?.stop("drained");
-    const report = await this.#host.drain(graceMs);
-    await this.close();
-    return report;
+    if (this.#draining !== undefined) this.#draining.cut.abort();
+    else {
+      const cut = new AbortController();
+      this.#draining = { report: this.#drain(graceMs, cut.signal), cut };
+    }
+    return this.#draining.report;
   }
 
   /** Ends everything at once: handlers are aborted. Harmless the second time. */
@@ -191,6 +207,34 @@ export class Server implements AsyncDisposable {
   /** Closes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #drain(graceMs: number, cut: AbortSignal): Promise<ServerDrainReport> {
+    const { clock } = this.#host.settings.platform;
+    const endsAt = clock.now() + graceMs;
+    const late = new AbortController();
+    using _timer = clock.timer(graceMs, () => late.abort());
+    const over = AbortSignal.any([cut, late.signal]);
+    const farewells = this.#registration?.leave(over) ?? Promise.resolve([]);
+    // Whoever has heard it by then does not even try here; the others are told below.
+    await this.#within(WATCH_MS, farewells, over);
+    const hosted = this.#host.drain(Math.max(0, endsAt - clock.now()));
+    const cutCalls = () => void this.#host.drain(0);
+    if (cut.aborted) cutCalls();
+    else cut.addEventListener("abort", cutCalls, { once: true });
+    const [report, centers] = await Promise.all([hosted, farewells]);
+    await this.close();
+    const proven = report.told === report.connections && centers.every(({ state }) => state !== "unproven");
+    return { ...report, proven, centers };
+  }
+
+  /** Waits for something, unless so much time passes or the signal aborts. */
+  async #within(ms: number, done: Promise<unknown>, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    using _timer = this.#host.settings.platform.clock.timer(ms, resolve);
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+    await Promise.race([done, promise]);
   }
 
   async #close(): Promise<void> {

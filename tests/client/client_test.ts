@@ -302,7 +302,7 @@ Deno.test("draining lets calls end, and says what it had to cut", async () => {
   const draining = pair.server.drain();
   release.resolve(5);
   assertEquals(await slow, 5);
-  assertEquals(await draining, { complete: true, cutCalls: 0, connections: 1 });
+  assertEquals(await draining, { complete: true, cutCalls: 0, connections: 1, told: 1, proven: true, centers: [] });
   await pair.client.close();
 });
 
