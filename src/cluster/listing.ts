@@ -57,6 +57,11 @@ export class Listing {
     return this.#cursor;
   }
 
+  /** Whether what another process heard would say more than it has said itself. */
+  get canRestore(): boolean {
+    return this.#state === "silent" || this.#warming;
+  }
+
   /** Whether the registry has just started, so that what is missing may only not have returned yet. */
   get warming(): boolean {
     return this.#warming;
@@ -78,10 +83,16 @@ export class Listing {
     return touched;
   }
 
-  /** Takes what another process heard. Only before it has said anything. */
+  /**
+   * Takes what another process heard: in the place of what it has not said yet, or beside what it has said so far if it has just
+   * started.
+   */
   restore(instances: readonly Instance[]): void {
-    for (const instance of instances) this.entries.set(instance.id, { instance, suspect: false, kept: false, news: 0 });
-    this.#state = "restored";
+    const kept = this.#state !== "silent";
+    for (const instance of instances) {
+      if (!this.entries.has(instance.id)) this.entries.set(instance.id, { instance, suspect: false, kept, news: 0 });
+    }
+    if (!kept) this.#state = "restored";
   }
 
   /** It can't be heard any more: what it listed stays. */

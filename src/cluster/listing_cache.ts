@@ -19,6 +19,13 @@ export interface OldListing {
   readonly ageMs: number;
 }
 
+/** What a registry lists. */
+export interface CurrentListing {
+  readonly instances: readonly Instance[];
+  /** Whether it has just started, so that what is missing may only not have returned yet. */
+  readonly warming: boolean;
+}
+
 /** How long changes are gathered before they are saved. */
 const GATHER_MS = 1_000;
 const FORMAT = "erpc listing 1";
@@ -29,7 +36,7 @@ export class ListingCache {
   readonly #platform: Platform;
   readonly #logger: Logger;
   /** What is to be saved, by name. */
-  readonly #pending = new Map<string, () => string>();
+  readonly #pending = new Map<string, { source: string; service: string; listing: CurrentListing }>();
   #timer: Disposable | undefined;
   #saving: Promise<void> = Promise.resolve();
   #closed = false;
@@ -53,13 +60,10 @@ export class ListingCache {
     }
   }
 
-  /** Saves what a registry lists, soon. @param instances gives it when the time has come; nothing is saved when it is empty */
-  keep(source: string, service: string, instances: () => readonly Instance[]): void {
+  /** Saves what a registry lists, soon, as it is by then; nothing when that is nobody. */
+  keep(source: string, service: string, listing: CurrentListing): void {
     if (this.#closed) return;
-    this.#pending.set(nameOf(source, service), () => {
-      const listed = instances();
-      return listed.length === 0 ? "" : encode(source, service, listed, this.#platform.clock.wall());
-    });
+    this.#pending.set(nameOf(source, service), { source, service, listing });
     this.#timer ??= this.#platform.clock.timer(GATHER_MS, () => {
       this.#timer = undefined;
       this.#save();
@@ -76,13 +80,16 @@ export class ListingCache {
 
   /** One after another: a slow disk must not have many of them to do. */
   #save(): void {
-    const texts = [...this.#pending].map(([name, text]) => [name, text()]);
+    const now = this.#platform.clock.wall();
+    const texts = [...this.#pending].flatMap(([name, { source, service, listing: { instances, warming } }]) =>
+      instances.length === 0 ? [] : [{ name, warming, text: encode(source, service, instances, now) }]
+    );
     this.#pending.clear();
     this.#saving = this.#saving.then(async () => {
-      for (const [name, text] of texts) {
-        if (text === "") continue;
+      for (const { name, warming, text } of texts) {
         try {
-          await this.#store.save(name, text);
+          // What an earlier process knew is more than what a registry lists that has just started.
+          if (!warming || await this.#store.load(name) === undefined) await this.#store.save(name, text);
         } catch (error) {
           this.#logger.warn(`Cannot keep what is listed for a later start: ${textOf(error)}`, error);
         }

@@ -52,11 +52,11 @@ export class MergedSet {
     return this.#resolve(wasLive ? touched : this.#affected(listing, touched));
   }
 
-  /** What one of the registries said to an earlier process. Is passed over once it has said something to this one. */
+  /** What one of the registries said to an earlier process. Is passed over once it has said as much to this one. */
   restore(listing: Listing, instances: readonly Instance[]): Difference {
-    if (listing.state !== "silent") return { put: [], removed: [] };
+    if (!listing.canRestore) return { put: [], removed: [] };
     listing.restore(instances);
-    return this.#resolve(listing.entries.keys());
+    return this.#resolve([...listing.entries.keys()]);
   }
 
   /** One of the registries can't be heard any more. */

@@ -172,8 +172,9 @@ export class Resolver {
     if (!wasLive) logger.info(`Following service "${this.service}" at ${source.name}: ${listing.entries.size} listed`);
     onDifference(difference);
     if (event.kind === "snapshot" || event.changes.length > 0 || event.warmed === true) {
-      cache?.keep(source.name, this.service, () => listing.warming ? [] : listing.instances);
+      cache?.keep(source.name, this.service, listing);
     }
+    if (listing.warming) void this.#recall(following);
     if (!wasLive) this.#recallAll();
   }
 
@@ -191,15 +192,15 @@ export class Resolver {
   async #recall(following: Following): Promise<void> {
     const { cache, platform, logger, onDifference, onRestored } = this.#surroundings;
     const { source, listing } = following;
-    if (cache === undefined || listing.state !== "silent" || following.recall !== "not yet") return;
+    if (cache === undefined || !listing.canRestore || following.recall !== "not yet") return;
     following.recall = "begun";
     const old = await cache.load(source.name, this.service);
     following.recall = "done";
     if (this.#stop.signal.aborted) return;
-    if (old === undefined || listing.state !== "silent") return onDifference(NONE);
-    following.heardAt = platform.clock.now() - old.ageMs;
-    const seconds = Math.round(old.ageMs / 1_000);
-    logger.warn(`Cannot follow service "${this.service}" at ${source.name} yet: using what it listed ${seconds} s ago`);
+    if (old === undefined || !listing.canRestore) return onDifference(NONE);
+    if (listing.state === "silent") following.heardAt = platform.clock.now() - old.ageMs;
+    const ago = `what ${source.name} listed of service "${this.service}" ${Math.round(old.ageMs / 1_000)} s ago`;
+    logger.warn(`Using ${ago}: it ${listing.warming ? "has only just started" : "can't be heard yet"}`);
     onRestored?.();
     onDifference(this.#set.restore(listing, old.instances));
   }
@@ -229,5 +230,5 @@ export class Resolver {
 }
 
 function isRecalled({ listing, recall }: Following): boolean {
-  return listing.state !== "silent" || recall === "done";
+  return !listing.canRestore || recall === "done";
 }
