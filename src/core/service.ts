@@ -16,7 +16,8 @@ export interface MethodOptions {
   timeoutMs?: number;
   /**
    * For how long, in milliseconds, 1 to 86 400 000, a server answers the same call with the result that it had, instead of running
-   * it again: this makes it safe to retry what is not idempotent. Only for unary methods. Default: not at all.
+   * it again: this makes it safe to retry what is not idempotent. A failure of the handler is such a result too, unless it throws an
+   * `RpcError` with `executed: "no"`. Only for unary methods. Default: not at all.
    */
   dedupe?: { windowMs: number };
   /** How much its calls matter to a server that can't take all, unless a call says otherwise. Default: the client's. */

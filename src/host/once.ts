@@ -3,15 +3,15 @@ import { type Call, type Context, type Peer, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Code } from "../core/code.ts";
 import type { Criticality } from "../core/criticality.ts";
-import { RpcError, withExecuted } from "../core/error.ts";
+import { RpcError } from "../core/error.ts";
 import { Metadata } from "../core/metadata.ts";
 import type { Timers } from "../core/timers.ts";
 import type { TraceContext } from "../core/trace_context.ts";
 import { IncomingCall } from "../connection/incoming_call.ts";
 import { type Kept, type Result, ResultBook } from "./result_book.ts";
 
-/** By throwing these a handler says that it may be run again: they are told once and not kept. */
-const RUN_AGAIN: ReadonlySet<Code> = new Set(["unavailable", "resource_exhausted", "cancelled", "deadline_exceeded"]);
+/** After these a caller would try again, and hear the same. */
+const TEMPTING: ReadonlySet<Code> = new Set(["unavailable", "resource_exhausted"]);
 
 /** What a call of a key that runs is, to those who come after it. */
 interface Running {
@@ -91,14 +91,12 @@ export class Once {
       resolve(result);
     };
     const failed = (thrown: unknown): never => {
+      const again = saysNothingRan(thrown);
       const error = thrown instanceof RpcError
-        ? withExecuted(thrown, "yes")
+        ? again ? thrown : final(thrown)
         : new RpcError("internal", "The handler failed", { executed: "yes" });
-      over(
-        { kind: "failure", error },
-        context.signal.aborted || (error.reason === undefined && RUN_AGAIN.has(error.code)),
-      );
-      throw thrown;
+      over({ kind: "failure", error }, again);
+      throw thrown instanceof RpcError ? error : thrown;
     };
     const answered = (message: unknown): Reply => {
       over(keep(call, message, context), false);
@@ -133,6 +131,21 @@ export class Once {
     // A codec may give back the very bytes that it was given.
     return new Reply({ message: codec.decode(message.slice()), metadata, trailers });
   }
+}
+
+/**
+ * Whether a handler says by its failure that it has done nothing, and may be run again. What a client's call failed with says it of
+ * that call alone: who knows what the handler did before it made it.
+ */
+function saysNothingRan(thrown: unknown): boolean {
+  return thrown instanceof RpcError && thrown.executed === "no" && thrown.explain === undefined;
+}
+
+/** A failure that will not change. */
+function final(error: RpcError): RpcError {
+  const { code, message, reason, details, metadata, cause, retryAfterMs } = error;
+  const told = TEMPTING.has(code) ? -1 : retryAfterMs;
+  return new RpcError(code, message, { executed: "yes", reason, details, metadata, cause, retryAfterMs: told });
 }
 
 function keyOf({ procedure, dedupe }: Call): string {

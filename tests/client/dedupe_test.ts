@@ -157,14 +157,16 @@ Deno.test("a handler that may be joined is aborted by its deadline, by its calle
   assertEquals(reason(2), "cancelled");
 });
 
-Deno.test("what the application answers is kept, what may be run again is not", async () => {
+Deno.test("what a handler fails with is kept, unless it says that it has done nothing", async () => {
   const rows: [() => Error, runs: number][] = [
     [() => new RpcError("failed_precondition", "no"), 1],
     [() => new RpcError("not_found", "no"), 1],
     [() => new Error("a mistake after half of it was written"), 1],
     [() => fail(Bank, "poor", "no", { left: 3 }), 1],
-    [() => new RpcError("unavailable", "later"), 3],
-    [() => new RpcError("resource_exhausted", "later"), 3],
+    [() => new RpcError("unavailable", "later"), 1],
+    [() => new RpcError("resource_exhausted", "later"), 1],
+    [() => new RpcError("unavailable", "not yet", { executed: "no" }), 3],
+    [() => ofNestedCall(), 1],
   ];
   for (const [i, [thrown, expected]] of rows.entries()) {
     let runs = 0;
@@ -176,8 +178,17 @@ Deno.test("what the application answers is kept, what may be run again is not", 
     const error = await assertRejects(() => bank.pay({ amount: 1 }), RpcError);
     assertEquals([runs, error.executed], [expected, "yes"], `${thrown()}`);
     if (error.reason !== undefined) assertEquals(error.details, { left: 3 });
+    // Nobody need ask again for what is final.
+    if (error.code === "unavailable" && expected === 1) assertEquals(error.retryAfterMs, -1);
   }
 });
+
+/** What a call fails with that a handler makes: it says of that call that it did not run, not of the handler. */
+function ofNestedCall(): RpcError {
+  const error = new RpcError("unavailable", "nobody there", { executed: "no" });
+  error.explain = { procedure: "t/t", resolved: 0, attempts: [], totalMs: 0 };
+  return error;
+}
 
 Deno.test("a result is kept as it was, for as long as its window", async () => {
   let runs = 0;
