@@ -1,5 +1,7 @@
 /** What a run is made of: drawn from its seed, and changed by hand to make a failure smaller. */
 import type { Limits } from "../../src/core/limits.ts";
+import type { BreakerOptions } from "../../src/interceptor/breaker.ts";
+import type { HedgeOptions } from "../../src/interceptor/hedge.ts";
 import type { RetryOptions } from "../../src/interceptor/retry.ts";
 import type { LinkOptions } from "../../src/testing/link.ts";
 import { Dice } from "./dice.ts";
@@ -43,6 +45,8 @@ export interface Config {
   readonly link: LinkOptions;
   readonly limits: { readonly server: Partial<Limits>; readonly client: Partial<Limits> };
   readonly retry: RetryOptions | false;
+  readonly hedge: HedgeOptions | undefined;
+  readonly breaker: Required<Pick<BreakerOptions, "per" | "openMs" | "probes">> & BreakerOptions | undefined;
   readonly balancer: "roundRobin" | "random" | "consistentHash";
   /** The largest message, in bytes of text. */
   readonly messageBytes: number;
@@ -83,6 +87,7 @@ export function configOf(seed: number, overrides: Overrides = {}): Config {
       firstBackoffMs: dice.magnitude(1, 300),
       budgetTokens: dice.pick([2, 10, 1_000]),
     },
+    ...guardsOf(Dice.for(seed, "guards")),
     balancer: dice.pick(["roundRobin", "random", "consistentHash"]),
     messageBytes: dice.pick([100, 2_000, 20_000, 100_000]),
   };
@@ -118,6 +123,27 @@ export function linkOf(config: Config): LinkOptions {
   return link;
 }
 
+function guardsOf(dice: Dice): Pick<Config, "hedge" | "breaker"> {
+  const per = dice.pick(["method", "service"] as const);
+  const hedge = dice.chance(0.5)
+    ? dice.pick([{ minReplies: 2 }, { delayMs: 5 }, { delayMs: 200, maxInFlight: 3 }])
+    : {};
+  const breaker = {
+    per,
+    minCalls: dice.pick([2, 10]),
+    windowMs: dice.pick([1_000, 10_000]),
+    slowMs: dice.pick([Infinity, 500]),
+    openMs: dice.pick([100, 3_000]),
+    maxOpenMs: 10_000,
+    // The calls at the end come all at once, and each must be let through.
+    probes: per === "service" ? 4 : dice.pick([1, 2]),
+  };
+  return {
+    hedge: dice.chance(0.3) ? hedge : undefined,
+    breaker: dice.chance(0.3) ? breaker : undefined,
+  };
+}
+
 function limitsOf(dice: Dice): Partial<Limits> {
   return {
     maxStreams: dice.pick([1, 2, 5, 256, 256]),
@@ -143,13 +169,15 @@ function limitsOf(dice: Dice): Partial<Limits> {
 
 /** A config in a few lines. */
 export function describeConfig(config: Config): string {
-  const { seed, servers, clients, centers, ops, safetyMs, faults, retry, balancer, messageBytes } = config;
+  const { seed, servers, clients, centers, ops, safetyMs, faults, retry, hedge, breaker, balancer, messageBytes } =
+    config;
   return [
     `seed ${seed}: ${servers} servers, ${clients} clients with ${ops} calls each, ${centers} centers, ${safetyMs} ms`,
     `faults: ${faults.length === 0 ? "none" : faults.join(", ")}`,
     `link: ${JSON.stringify(linkOf(config))}`,
     `limits of servers: ${JSON.stringify(config.limits.server)}`,
     `limits of clients: ${JSON.stringify(config.limits.client)}`,
+    `hedge: ${JSON.stringify(hedge)}, breaker: ${JSON.stringify(breaker)}`,
     `retry: ${JSON.stringify(retry)}, balancer: ${balancer}, messages up to ${messageBytes} bytes`,
   ].join("\n");
 }

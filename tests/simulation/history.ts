@@ -28,6 +28,10 @@ export interface Begin extends Base {
   readonly maxStreams: number;
   /** `limits.streamWindowBytes` of the servers and of the clients. */
   readonly windowBytes: { readonly server: number; readonly client: number };
+  /** How many retries a client may have paid for at first, and for each call after that. Absent without a budget to speak of. */
+  readonly retries?: { readonly atFirst: number; readonly perCall: number };
+  /** How many calls a circuit breaker lets through at once while it is half open, and how long it waits for them. */
+  readonly breaker?: { readonly probes: number; readonly openMs: number };
 }
 
 /** A call begins. */
@@ -85,6 +89,20 @@ export interface Sent extends Base {
   readonly bytes: number;
 }
 
+/** A circuit breaker of the caller let a call through, or that call is back. */
+export interface Guarded extends Base {
+  readonly what: "through" | "back";
+  readonly id: string;
+  readonly breaker: string;
+}
+
+/** A circuit breaker has changed its state. */
+export interface BreakerRecord extends Base {
+  readonly what: "breaker";
+  readonly breaker: string;
+  readonly state: "closed" | "open" | "half_open";
+}
+
 /** The caller has no more requests. */
 export interface SentAll extends Base {
   readonly what: "sent all";
@@ -107,6 +125,8 @@ export interface Enter extends Base {
   readonly connection: string;
   /** How much time its deadline leaves; absent when for ever. */
   readonly remainingMs?: number;
+  /** How many attempts came before, here and in the calls that led here. */
+  readonly attempt: number;
 }
 
 /** A handler got a request of many. */
@@ -189,6 +209,8 @@ export type HistoryRecord =
   | CallRecord
   | Settled
   | Item
+  | Guarded
+  | BreakerRecord
   | Sent
   | SentAll
   | Cancel

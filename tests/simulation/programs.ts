@@ -1,10 +1,21 @@
 /** What runs on the nodes: the same programs that users write, on time, chance and network of the node. */
-import { Center, Client, type ClientOptions, consistentHash, random, roundRobin, Server } from "../../mod.ts";
+import {
+  breaker,
+  Center,
+  Client,
+  type ClientOptions,
+  consistentHash,
+  type Interceptor,
+  random,
+  roundRobin,
+  Server,
+} from "../../mod.ts";
+import type { Platform } from "../../src/core/platform.ts";
 import type { NodeContext } from "../../src/testing/simulated.ts";
 import type { Config } from "./config.ts";
 import type { Recorder } from "./history.ts";
 import { type CallerHost, type Op, runNested, runOp } from "./workload/ops.ts";
-import { handlersOf, Work } from "./workload/service.ts";
+import { handlersOf, ID, Work } from "./workload/service.ts";
 
 /** The server on a node, and what others want to know of it. */
 export interface ServerNode extends AsyncDisposable {
@@ -33,7 +44,7 @@ function centersOf(config: Config): string[] {
 }
 
 /** A client as every node has one. */
-function clientOf(config: Config, { platform, transport }: NodeContext): Client {
+function clientOf(config: Config, { platform, transport }: NodeContext, record: Recorder): Client {
   const where: ClientOptions = config.centers > 0
     ? { center: centersOf(config) }
     : { endpoints: namesOf("server", config.servers).map(endpointOf) };
@@ -43,8 +54,30 @@ function clientOf(config: Config, { platform, transport }: NodeContext): Client 
     transport,
     balancer: BALANCERS[config.balancer](),
     retry: config.retry,
+    hedge: config.hedge,
+    interceptors: guarded(config, platform, record),
     limits: config.limits.client,
   });
+}
+
+/** A circuit breaker, and inside of it one who puts down what it lets through. */
+function guarded({ breaker: options }: Config, platform: Platform, record: Recorder): Interceptor[] {
+  if (options === undefined) return [];
+  const onState = ({ name, state }: { name: string; state: "closed" | "open" | "half_open" }) =>
+    record({ what: "breaker", breaker: name, state });
+  const watch: Interceptor = (next) => async (call) => {
+    const about = {
+      id: call.metadata.text(ID) ?? "?",
+      breaker: options.per === "service" ? call.service : call.procedure,
+    };
+    record({ what: "through", ...about });
+    try {
+      return await next(call);
+    } finally {
+      record({ what: "back", ...about });
+    }
+  };
+  return [breaker(options, { platform, onState }), watch];
 }
 
 /** The program of a server: handlers that may call other servers. */
@@ -55,7 +88,7 @@ export function serverProgram(
 ): (context: NodeContext) => Promise<ServerNode> {
   return async (context) => {
     const { name, incarnation, platform, transport, sleep } = context;
-    const client = clientOf(config, context);
+    const client = clientOf(config, context, record);
     const host: CallerHost = { record, now, client, config, sleep };
     const server = new Server({
       id: name,
@@ -93,7 +126,7 @@ export function clientProgram(
   now: () => number,
 ): (context: NodeContext) => ClientNode {
   return (context) => {
-    const client = clientOf(config, context);
+    const client = clientOf(config, context, record);
     const host: CallerHost = { record, now, client, config, sleep: context.sleep };
     const work = async () => {
       for (const op of ops) {

@@ -73,6 +73,15 @@ async function live(world: Simulation, history: History, config: Config): Promis
     corrupts: config.faults.includes("flips"),
     maxStreams: server.maxStreams!,
     windowBytes: { server: server.streamWindowBytes!, client: client.streamWindowBytes! },
+    ...(config.retry === false ? {} : {
+      retries: {
+        atFirst: (config.retry.budgetTokens ?? 10) / 2,
+        perCall: config.retry.tokensPerSuccess ?? 0.1,
+      },
+    }),
+    ...(config.breaker === undefined ? {} : {
+      breaker: { probes: config.breaker.probes, openMs: config.breaker.openMs },
+    }),
   });
 
   const keep = async (node: SimulatedNode, starting: Promise<unknown>) => {
@@ -108,7 +117,7 @@ async function live(world: Simulation, history: History, config: Config): Promis
   await until(world, SETTLE_MS, () => history.openCalls === 0 && world.nodes.every((node) => made.has(node)));
   await world.sleep(NOTICED_MS);
   const probes = clients.flatMap((node, n) =>
-    (["again", "down", "both"] as const).map((method) =>
+    (["again", "keep", "down", "both"] as const).map((method) =>
       runOp((made.get(node) as ClientNode).host, probe(`p${n}.${method}`, method))
     )
   );

@@ -2,6 +2,7 @@
 import { atMostOnce, cancels, deadlines, settleOnce, truthOfErrors } from "./calls.ts";
 import { type Checker, type Problem, Story } from "./checker.ts";
 import { concurrency } from "./connections.ts";
+import { breakers, retryBudget } from "./guards.ts";
 import { noCrash, noLeaks, progress } from "./ending.ts";
 import { backpressure, streams } from "./streams.ts";
 import type { HistoryRecord } from "../history.ts";
@@ -15,6 +16,8 @@ const CHECKERS: readonly Checker[] = [
   backpressure,
   concurrency,
   cancels,
+  retryBudget,
+  breakers,
   noLeaks,
   noCrash,
   progress,

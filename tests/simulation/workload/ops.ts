@@ -39,7 +39,7 @@ export function drawOps(config: Config, client: number): Op[] {
 function drawOp(config: Config, client: number, n: number): Op {
   const dice = Dice.for(config.seed, "op", client, n);
   const method = dice.pick(
-    ["once", "once", "again", "again", "note", "down", "down", "downAgain", "up", "both", "both"] as const,
+    ["once", "once", "again", "again", "keep", "note", "down", "down", "downAgain", "up", "both", "both"] as const,
   );
   const large = dice.chance(0.2);
   const bytes = () => dice.magnitude(0, large ? config.messageBytes : 300);
@@ -48,7 +48,7 @@ function drawOp(config: Config, client: number, n: number): Op {
   const delayMs = dice.chance(0.5) ? 0 : dice.around(dice.pick([5, 100, 1_500]));
   const fail = dice.chance(0.1) ? dice.pick(FAILURES) : undefined;
   const patient = dice.chance(0.4);
-  const streams = method !== "once" && method !== "again" && method !== "note";
+  const streams = method !== "note" && Work.methods[method].kind !== "unary";
   const timeoutMs = patient ? undefined : Math.ceil(dice.around(dice.pick([30, 500, 3_000, 20_000])));
   const cancelMs = dice.chance(0.2) ? dice.around(dice.pick([0, 5, 100, 2_000])) : undefined;
   const held = dice.chance(0.05) && (timeoutMs !== undefined || cancelMs !== undefined || !streams);
@@ -131,7 +131,8 @@ export async function runNested(
   parent: Context,
   parentId: string,
 ): Promise<void> {
-  const op = { ...probe(id, "once"), wish, must: undefined, waitForReady: false, timeoutMs: undefined };
+  const method = (wish.hops ?? 0) % 2 === 0 ? "again" : "once";
+  const op = { ...probe(id, method), wish, must: undefined, waitForReady: false, timeoutMs: undefined };
   const caller = new Caller(host, op, { parent, parentId });
   caller.begin();
   const error = await caller.run(undefined);
@@ -154,7 +155,7 @@ class Caller {
   begin(): void {
     const { method, timeoutMs, wish, requests, must, retry } = this.#op;
     const { config } = this.#host;
-    const streams = method !== "once" && method !== "again" && method !== "note";
+    const streams = method !== "note" && Work.methods[method].kind !== "unary";
     const parentMs = this.#on?.parent.remainingMs() ?? Infinity;
     const limitMs = Math.min(
       timeoutMs ?? (streams && method !== "up" ? Infinity : streams ? Infinity : 10_000),
@@ -165,13 +166,14 @@ class Caller {
     const messageBytes = Math.max(requests.bytes, wish.bytes ?? 0);
     const idempotent = Work.methods[method].idempotent;
     const attempts = config.retry === false || !retry ? 1 : config.retry.maxAttempts ?? 3;
+    const hedges = config.hedge !== undefined && method === "again" ? (config.hedge.maxInFlight ?? 2) - 1 : 0;
     this.#put({
       what: "call",
       id: this.#op.id,
       method,
       idempotent,
       ...(limitMs === Infinity ? {} : { timeoutMs: limitMs }),
-      maxAttempts: idempotent ? attempts : 1,
+      maxAttempts: idempotent ? attempts + hedges : 1,
       ...(wish.fail === undefined ? {} : { fail: wish.fail }),
       messageBytes,
       ...(this.#on === undefined ? {} : { parent: this.#on.parentId }),
@@ -238,6 +240,7 @@ class Caller {
         return "ok";
       case "once":
       case "again":
+      case "keep":
         this.#got(await work[method](request, options));
         return "ok";
       case "up": {

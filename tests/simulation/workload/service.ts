@@ -34,6 +34,8 @@ export interface Wish {
 export const Work = service("sim.Work", {
   once: unary<Piece, Piece>(),
   again: unary<Piece, Piece>({ idempotent: true }),
+  /** Not idempotent, and tried again all the same. */
+  keep: unary<Piece, Piece>({ dedupe: { windowMs: 120_000 } }),
   note: oneway<Piece>(),
   down: serverStream<Piece, Piece>(),
   downAgain: serverStream<Piece, Piece>({ idempotent: true }),
@@ -96,6 +98,7 @@ class Run {
       id: this.id,
       run: this.name,
       connection: ctx.peer.endpoint,
+      attempt: ctx.attempt,
       ...(remainingMs === Infinity ? {} : { remainingMs }),
     });
     ctx.signal.addEventListener("abort", () => {
@@ -187,6 +190,7 @@ export function handlersOf(host: HandlerHost): Implementation<typeof Work> {
   return {
     once: one,
     again: one,
+    keep: one,
     note: async (request, ctx) => void await one(request, ctx),
     down: many,
     downAgain: many,
