@@ -8,12 +8,25 @@
 import { Child } from "./child.ts";
 import { textOf } from "./report.ts";
 import type { RunOptions, Section, Table } from "./section.ts";
+import { allocationSection } from "./allocation.ts";
 import { discoverySection } from "./discovery.ts";
 import { featuresSection } from "./features.ts";
+import { idleSection } from "./idle.ts";
+import { picksSection } from "./picks.ts";
+import { startSection } from "./start.ts";
 import { streamsSection } from "./streams.ts";
 import { unarySection } from "./unary.ts";
 
-const SECTIONS: readonly Section[] = [unarySection, featuresSection, discoverySection, streamsSection];
+const SECTIONS: readonly Section[] = [
+  unarySection,
+  featuresSection,
+  discoverySection,
+  streamsSection,
+  allocationSection,
+  idleSection,
+  picksSection,
+  startSection,
+];
 
 const CAVEAT =
   "Both ends on one machine, over loopback: only ratios from the same run mean anything, absolute numbers don't.";
@@ -76,8 +89,19 @@ async function main({ options, json, sections }: Flags): Promise<void> {
   for (const section of sections) {
     const table = await section.run(
       options,
-      (role, ...args) =>
-        Child.start(Deno.execPath(), ["run", "-A", import.meta.url, "role", section.name, role, ...args]),
+      (role, ...args) => {
+        const flags = section.v8Flags === undefined ? [] : [`--v8-flags=${section.v8Flags.join(",")}`];
+        return Child.start(Deno.execPath(), [
+          "run",
+          "-A",
+          ...flags,
+          import.meta.url,
+          "role",
+          section.name,
+          role,
+          ...args,
+        ]);
+      },
     );
     tables.push({ section: section.name, ...table });
     if (!json) console.log(`\n${textOf(table)}`);

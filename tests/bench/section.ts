@@ -17,6 +17,8 @@ export interface Section {
   readonly name: string;
   /** What its processes do, by the name of their role. Each runs until its input ends. */
   readonly roles: Readonly<Record<string, (...args: string[]) => Promise<void>>>;
+  /** Flags of the engine for its processes. Default: none. */
+  readonly v8Flags?: readonly string[];
   /** Measures. `start` starts a process in one of its roles; whoever starts one disposes it. */
   run(options: RunOptions, start: (role: string, ...args: string[]) => Promise<Child>): Promise<Table>;
 }
