@@ -13,6 +13,7 @@ import { waitFor } from "../core/wait.ts";
 import { Connection } from "../connection/connection.ts";
 import type { Settings } from "../connection/settings.ts";
 import type { Transport } from "../transport/transport.ts";
+import { Connections } from "./connections.ts";
 import { dial } from "./dial.ts";
 import { eager, type Pace } from "./pace.ts";
 
@@ -30,11 +31,10 @@ export class Channel {
   readonly #settings: Settings;
   readonly #transport: Transport;
   readonly #pace: Pace;
-  readonly #leaving = new Set<Connection>();
+  readonly #connections: Connections;
+  readonly #aborts = new Set<AbortController>();
   #state: ChannelState = "idle";
-  #connection: Connection | undefined;
   #dialling: Promise<Connection> | undefined;
-  #abort: AbortController | undefined;
   #failures = 0;
   #failure: RpcError | undefined;
   #pause: Disposable | undefined;
@@ -48,6 +48,13 @@ export class Channel {
     this.#settings = settings;
     this.#transport = transport;
     this.#pace = pace ?? eager(settings.platform.random);
+    this.#connections = new Connections({
+      endpoint: this.endpoint,
+      settings,
+      pace: this.#pace,
+      open: () => this.#open(),
+      onLast: (connection) => this.#lost(connection),
+    });
   }
 
   /** What it is doing. */
@@ -60,33 +67,27 @@ export class Channel {
     return this.#state === "failing" ? Math.max(0, this.#pauseEndsAt - this.#settings.platform.clock.now()) : 0;
   }
 
-  /** How many calls it has running. */
-  get inFlight(): number {
-    return this.#connection === undefined ? 0 : this.#connection.inFlight;
+  /** How many connections it has open. */
+  get connectionCount(): number {
+    return this.#connections.all.length;
   }
 
   /** What the server last said about its load; `undefined` when it did not within `maxAgeMs` before `now`. */
   freshLoad(now: number, maxAgeMs: number): LoadReport | undefined {
-    const connection = this.#connection;
-    return connection === undefined || now - connection.loadAt > maxAgeMs ? undefined : connection.load;
-  }
-
-  /** The connection that new calls take, if there is one. */
-  get connection(): Connection | undefined {
-    return this.#connection?.isOpen ? this.#connection : undefined;
+    return this.#connections.freshLoad(now, maxAgeMs);
   }
 
   /** Carries a call, and tells an observer how it ended. */
   readonly invoke = (call: Call, observer?: CallObserver): Promise<Reply> => {
-    const connection = this.#connection;
+    const { first } = this.#connections;
     call.endpoint = this.endpoint;
-    if (connection !== undefined && connection.isOpen) return connection.invoke(call, observer);
-    return this.#invokeLater(call, observer);
+    if (first === undefined || !first.isOpen) return this.#invokeLater(call, observer);
+    return this.#connections.withRoom(first).invoke(call, observer);
   };
 
   /** Dials unless it is connected. @throws {RpcError} `unavailable` */
   connect(): Promise<Connection> {
-    if (this.#connection?.isOpen) return Promise.resolve(this.#connection);
+    for (const connection of this.#connections.all) if (connection.isOpen) return Promise.resolve(connection);
     if (this.#state === "closed") return Promise.reject(this.#closedError());
     return this.#dialling ??= this.#dial();
   }
@@ -102,16 +103,17 @@ export class Channel {
   /** Takes no new calls, and ends once those that are running have. Resolves when it has, and never rejects. */
   async retire(): Promise<void> {
     this.#shut();
-    const connections = this.#connections();
-    this.#connection?.goAway("the client needs it no longer");
+    const connections = this.#connections.all;
+    for (const connection of connections) connection.goAway("the client needs it no longer");
     await Promise.all(connections.map((connection) => connection.closed));
   }
 
   /** Ends now. */
   async close(): Promise<void> {
     this.#shut();
-    await Promise.all(this.#connections().map((connection) => connection.close("the client was closed")));
+    await Promise.all(this.#connections.all.map((connection) => connection.close("the client was closed")));
     await this.#dialling?.catch(() => {});
+    await this.#connections.growing;
   }
 
   async #invokeLater(call: Call, observer: CallObserver | undefined): Promise<Reply> {
@@ -122,7 +124,7 @@ export class Channel {
       observer?.onSettled(call, error as RpcError);
       throw error;
     }
-    return await connection.invoke(call, observer);
+    return await this.#connections.withRoom(connection).invoke(call, observer);
   }
 
   /** The connection for a call that finds none. @throws {RpcError} */
@@ -143,9 +145,24 @@ export class Channel {
   }
 
   async #dial(): Promise<Connection> {
-    const { limits, timers } = this.#settings;
     if (this.#state !== "failing") this.#become("connecting");
-    const abort = this.#abort = new AbortController();
+    try {
+      return await this.#open();
+    } catch (error) {
+      const failure = asRpcError(error, "unavailable", `Cannot connect to ${this.endpoints.join(", ")}`, {
+        executed: "no",
+      });
+      if (this.#state !== "closed") this.#rest(failure, this.#pace.afterFailureMs(this.#failures++));
+      throw failure;
+    } finally {
+      this.#dialling = undefined;
+    }
+  }
+
+  async #open(): Promise<Connection> {
+    const { limits, timers, logger } = this.#settings;
+    const abort = new AbortController();
+    this.#aborts.add(abort);
     const timer = timers.after(limits.connectMs, () => {
       abort.abort(new Error(`it took over ${limits.connectMs} ms (limits.connectMs)`));
     });
@@ -156,18 +173,15 @@ export class Channel {
         throw abort.signal.reason;
       }
       const connection = new Connection(greeted, this.#settings);
-      this.#use(connection);
+      logger.debug(`Connected to ${this.endpoint}`);
+      this.#failures = 0;
+      this.#failure = undefined;
+      this.#connections.add(connection);
+      this.#become("ready");
       return connection;
-    } catch (error) {
-      const failure = asRpcError(error, "unavailable", `Cannot connect to ${this.endpoints.join(", ")}`, {
-        executed: "no",
-      });
-      if (this.#state !== "closed") this.#rest(failure, this.#pace.afterFailureMs(this.#failures++));
-      throw failure;
     } finally {
       timer[Symbol.dispose]();
-      this.#abort = undefined;
-      this.#dialling = undefined;
+      this.#aborts.delete(abort);
     }
   }
 
@@ -188,33 +202,13 @@ export class Channel {
     this.#become("failing");
   }
 
-  #use(connection: Connection): void {
-    this.#failures = 0;
-    this.#failure = undefined;
-    this.#connection = connection;
-    this.#settings.logger.debug(`Connected to ${this.endpoint}`);
-    const left = () => {
-      if (this.#connection !== connection) return;
-      this.#connection = undefined;
-      const pauseMs = connection.hasLeft ? 0 : this.#pace.afterLossMs();
-      if (pauseMs === 0 || this.#state === "closed") return this.#become("idle");
-      const why = connection.reason ?? "it is going away";
-      const text = `Lost the connection to ${this.endpoint}: ${why}`;
-      this.#rest(new RpcError("unavailable", text, { executed: "no" }), pauseMs);
-    };
-    connection.onGoAway = () => {
-      this.#leaving.add(connection);
-      left();
-    };
-    void connection.closed.then(() => {
-      this.#leaving.delete(connection);
-      left();
-    });
-    this.#become("ready");
-  }
-
-  #connections(): Connection[] {
-    return this.#connection === undefined ? [...this.#leaving] : [...this.#leaving, this.#connection];
+  /** The last connection is gone, or takes no new calls. */
+  #lost(connection: Connection): void {
+    const pauseMs = connection.hasLeft ? 0 : this.#pace.afterLossMs();
+    if (pauseMs === 0 || this.#state === "closed") return this.#become("idle");
+    const why = connection.reason ?? "it is going away";
+    const text = `Lost the connection to ${this.endpoint}: ${why}`;
+    this.#rest(new RpcError("unavailable", text, { executed: "no" }), pauseMs);
   }
 
   #become(state: ChannelState): void {
@@ -226,7 +220,8 @@ export class Channel {
   #shut(): void {
     this.#become("closed");
     this.#pause?.[Symbol.dispose]();
-    this.#abort?.abort(this.#closedError());
+    this.#connections.stop();
+    for (const abort of this.#aborts) abort.abort(this.#closedError());
     const wanted = this.#wanted;
     this.#wanted = [];
     for (const wake of wanted) wake();

@@ -77,6 +77,8 @@ export interface ClientStats {
       readonly endpoint: string;
       /** What the channel to it is doing: `idle`, `connecting`, `ready`, `failing` or `closed`. */
       readonly state: string;
+      /** How many connections with it are open. */
+      readonly connections: number;
       /** How many calls it has running there, streams included. */
       readonly inFlight: number;
       /** How long its replies take, in milliseconds; 0 unless the balancer goes by it. */
@@ -323,6 +325,7 @@ export class Client implements AsyncDisposable {
           id: member.instance.id,
           endpoint: member.endpoint,
           state: member.channel.state,
+          connections: member.channel.connectionCount,
           inFlight: member.inFlight,
           latencyMs: member.latencyMs,
           errorShare: member.errorShare,

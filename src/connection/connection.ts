@@ -156,6 +156,11 @@ export class Connection implements CallHost, AnswerHost, Watched {
     return this.#outgoing + this.#queue.size;
   }
 
+  /** How many of them wait for it. */
+  get queued(): number {
+    return this.#queue.size;
+  }
+
   /** How many handlers run for the other side. */
   get handlers(): number {
     return this.#handlers;
@@ -172,6 +177,11 @@ export class Connection implements CallHost, AnswerHost, Watched {
     return this.#late;
   }
 
+  /** Whether a call that comes now begins at once, as far as the server's limit and what waits to be sent go. */
+  get hasRoom(): boolean {
+    return this.#outgoing < this.hello.maxStreams && !this.sender.isCrowded && this.isOpen;
+  }
+
   /** Whether this side said that it goes away. */
   get hasLeft(): boolean {
     return this.#goneLast !== undefined;
@@ -184,19 +194,26 @@ export class Connection implements CallHost, AnswerHost, Watched {
 
   /** Carries a call, and tells an observer how it ended. */
   readonly invoke = (call: Call, observer?: CallObserver): Promise<Reply> =>
-    new Promise((resolve, reject) => {
-      const outgoing = new OutgoingCall(this, call, observer, resolve, reject);
-      if (!this.isOpen) return outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
-      // Whoever asked for a time-out had the clock read for this call alone.
-      const now = Math.max(this.settings.timers.turnNow(), call.startedAt);
-      if (!outgoing.arm(now)) return;
-      if (this.#outgoing < this.hello.maxStreams && !this.sender.isCrowded) return outgoing.start(now);
-      if (this.#queue.size >= this.settings.limits.maxQueuedCalls) {
-        return outgoing.onQueueFull(this.settings.limits.maxQueuedCalls);
-      }
-      this.#queue.push(outgoing);
-      if (this.sender.isCrowded) void this.sender.room().then(() => this.#startQueued());
-    });
+    new Promise((resolve, reject) => this.#carry(new OutgoingCall(this, call, observer, resolve, reject)));
+
+  /** Gives another connection as many of the calls that wait here as it has places for, in their order. */
+  giveQueued(to: Connection): void {
+    while (this.#queue.size > 0 && to.hasRoom) to.#carry(this.#queue.shift()!.movedTo(to));
+  }
+
+  #carry(outgoing: OutgoingCall): void {
+    const { call } = outgoing;
+    if (!this.isOpen) return outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
+    // Whoever asked for a time-out had the clock read for this call alone.
+    const now = Math.max(this.settings.timers.turnNow(), call.startedAt);
+    if (!outgoing.arm(now)) return;
+    if (this.#outgoing < this.hello.maxStreams && !this.sender.isCrowded) return outgoing.start(now);
+    if (this.#queue.size >= this.settings.limits.maxQueuedCalls) {
+      return outgoing.onQueueFull(this.settings.limits.maxQueuedCalls);
+    }
+    this.#queue.push(outgoing);
+    if (this.sender.isCrowded) void this.sender.room().then(() => this.#startQueued());
+  }
 
   /** Asks for a sign of life. Resolves with how long it took, in milliseconds; rejects when the connection ends first. */
   ping(): Promise<number> {
@@ -277,6 +294,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.sender.forget(stream);
     if ((stream.id & 1) === this.#parity) this.#outgoing--;
     if (this.#queue.size > 0) this.#startQueued();
+    else if (this.onRoom !== undefined && (stream.id & 1) === this.#parity) this.onRoom();
     this.#rest();
   }
 
@@ -588,6 +606,9 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.onGoAway?.();
     this.#endWhenDone();
   }
+
+  /** Told when a place becomes free for which no call waits here. */
+  onRoom: (() => void) | undefined = undefined;
 
   /** Told once the peer announces that it goes away. */
   onGoAway: (() => void) | undefined = undefined;

@@ -84,6 +84,14 @@ export class OutgoingCall extends Stream {
     return true;
   }
 
+  /** The same call on another connection, which has to carry it from now on. Only what has not begun may move. */
+  movedTo(host: CallHost): OutgoingCall {
+    this.settled = true;
+    this.host.settings.timers.remove(this);
+    this.call.signal?.removeEventListener("abort", this);
+    return new OutgoingCall(host, this.call, this.#observer, this.#resolve, this.#reject);
+  }
+
   /** Sends the OPEN, and what follows it. */
   start(now: number): void {
     try {

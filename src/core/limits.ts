@@ -36,6 +36,8 @@ export interface Limits {
   sendBufferBytes: number;
   /** How many bytes may wait to be written before the connection is closed. */
   maxSendBufferBytes: number;
+  /** The most connections that a client opens to one instance, where its calls have no place on fewer. */
+  maxConnectionsPerInstance: number;
   /** The most connections that one listener holds. */
   maxConnections: number;
   /** The most connections of one listener that have not said hello yet. */
@@ -79,6 +81,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   maxAssemblyBytes: 16 * 1024 * 1024,
   sendBufferBytes: 4 * 1024 * 1024,
   maxSendBufferBytes: 16 * 1024 * 1024,
+  maxConnectionsPerInstance: 4,
   maxConnections: 10_000,
   maxHandshakes: 256,
   handshakeMs: 5_000,
