@@ -162,13 +162,10 @@ export class Client implements AsyncDisposable {
       // A center speaks JSON, whatever the services speak.
       this.#sources = centerRegistries(options.center, { ...this.#settings, codec: json() }, transport);
     }
-    const { balancer = roundRobin(), ejection } = options;
-    this.#cluster = new Cluster(
-      this.#sources,
-      { balancer, ejection: ejection === false ? undefined : checkEjection(ejection), store: storeOf(options) },
-      this.#settings,
-      transport,
-    );
+    const { balancer = roundRobin(), warmUp = false } = options;
+    const ejection = options.ejection === false ? undefined : checkEjection(options.ejection);
+    const cluster = { balancer, ejection, warmUp, store: storeOf(options) };
+    this.#cluster = new Cluster(this.#sources, cluster, this.#settings, transport);
     const policy = checkRetry(options.retry === false ? {} : options.retry ?? {});
     this.#budgets = new RetryBudgets(policy.budgetTokens, policy.tokensPerSuccess);
     this.#invoke = this.#wrap(options);
@@ -238,6 +235,7 @@ export class Client implements AsyncDisposable {
     if (typeof contract?.name !== "string" || typeof contract.methods !== "object") {
       throw new TypeError("Cannot call a contract: make it with service()");
     }
+    if (this.#cluster.warmUp && !this.#closed) this.#cluster.follow(contract.name);
     const functions: Record<string, unknown> = {};
     for (const [name, method] of Object.entries(contract.methods)) {
       functions[name] = this.#caller(`${contract.name}/${name}`, method.kind, { ...method, service: contract.name });

@@ -35,6 +35,12 @@ export interface ClientOptions {
   balancer?: Balancer;
   /** When instances that fail calls which others do not are left out for a while; `false` for never. */
   ejection?: EjectionOptions | false;
+  /**
+   * Whether to connect with instances as soon as they are known, from `client.service(contract)` on, rather than with the first
+   * call that each gets; one that is being dialled gets no calls while others are connected. With many instances that is many
+   * connections, whatever the balancer. Default `false`.
+   */
+  warmUp?: boolean;
   /** How messages are encoded. Default: `json()`. */
   codec?: Codec;
   /** How long a call with one reply may take, in milliseconds. Default 10 000. */

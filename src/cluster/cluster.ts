@@ -28,6 +28,8 @@ export interface ClusterOptions {
   readonly balancer: Balancer;
   /** When instances that fail calls are left out; `undefined` for never. */
   readonly ejection: Readonly<Required<EjectionOptions>> | undefined;
+  /** Whether instances are dialled as soon as they are known. */
+  readonly warmUp: boolean;
   /** Where what registries list is kept for a later start. Default: nowhere. */
   readonly store?: TextStore;
 }
@@ -39,6 +41,7 @@ export class Cluster implements ViewHost {
   readonly logger: Logger;
   readonly balancer: Balancer;
   readonly ejection: Readonly<Required<EjectionOptions>> | undefined;
+  readonly warmUp: boolean;
   readonly sources: readonly Source[];
   readonly rules: RuleFollower | undefined;
   readonly cache: ListingCache | undefined;
@@ -54,6 +57,7 @@ export class Cluster implements ViewHost {
     this.sources = sources;
     this.balancer = options.balancer;
     this.ejection = options.ejection;
+    this.warmUp = options.warmUp;
     this.timers = settings.timers;
     this.platform = settings.platform;
     this.logger = settings.logger;
@@ -116,6 +120,11 @@ export class Cluster implements ViewHost {
     }
   }
 
+  /** Finds out who offers a service, before the first call of it. */
+  follow(service: string): void {
+    this.#viewOf(service);
+  }
+
   /** Ends everything at once. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -136,11 +145,12 @@ export class Cluster implements ViewHost {
     if (held === undefined) {
       const channel = new Channel(endpoints, this.#settings, this.#transport, this.#pace());
       const users: ServiceView[] = [];
-      let failing = false;
+      let leftOut = false;
       channel.onState = () => {
         // Only this changes who may be picked; a picker that is made anew for less begins its round again.
-        if (failing === (channel.state === "failing")) return;
-        failing = !failing;
+        const isOut = channel.state === "failing" || (this.warmUp && channel.state === "connecting");
+        if (leftOut === isOut) return;
+        leftOut = isOut;
         for (const user of users) user.refresh();
       };
       this.#channels.set(key, held = { channel, users });

@@ -1,7 +1,17 @@
 import { asRpcError, RpcError } from "../core/error.ts";
-import type { Random } from "../core/platform.ts";
+import type { Platform } from "../core/platform.ts";
 import type { Balancer, Candidate, Picker, PickRequest, Surroundings } from "../balancer/balancer.ts";
+import type { EjectionOptions } from "./ejector.ts";
 import { Member } from "./member.ts";
+
+/** What a selection needs of the cluster. */
+export interface SelectionHost {
+  readonly platform: Platform;
+  readonly balancer: Balancer;
+  readonly ejection: Readonly<Required<EjectionOptions>> | undefined;
+  /** Whether instances are dialled before they are called, and not called before they are connected. */
+  readonly warmUp: boolean;
+}
 
 /**
  * Some members of a service, and the balancer's picker for them. The picker is made when it is first needed, and anew after
@@ -9,19 +19,17 @@ import { Member } from "./member.ts";
  */
 export class Selection {
   readonly #service: string;
+  readonly #host: SelectionHost;
   readonly #balancer: Balancer;
-  readonly #random: Random;
   readonly #surroundings: Surroundings;
-  readonly #panicBelow: number;
   #members: readonly Member[] = [];
   #picker: Picker | undefined;
 
-  constructor(service: string, balancer: Balancer, random: Random, surroundings: Surroundings, panicBelow: number) {
+  constructor(service: string, host: SelectionHost, surroundings: Surroundings) {
     this.#service = service;
-    this.#balancer = balancer;
-    this.#random = random;
+    this.#host = host;
+    this.#balancer = host.balancer;
     this.#surroundings = surroundings;
-    this.#panicBelow = panicBelow;
   }
 
   /** The members that it picks from, in the order of their ids. */
@@ -57,7 +65,7 @@ export class Selection {
   }
 
   #build(): Picker {
-    return this.#balancer.build(this.#usable(), this.#random, this.#surroundings);
+    return this.#balancer.build(this.#usable(), this.#host.platform.random, this.#surroundings);
   }
 
   #usable(): readonly Member[] {
@@ -66,6 +74,10 @@ export class Selection {
     if (reached.length === 0) return members;
     // Where too many are bad, it is not they: then those who are left must not bear it all.
     const well = reached.filter(({ ejectedAt }) => ejectedAt === undefined);
-    return well.length < this.#panicBelow * members.length ? reached : well;
+    const { ejection, warmUp } = this.#host;
+    const left = ejection !== undefined && well.length < ejection.panicBelow * members.length ? reached : well;
+    if (!warmUp) return left;
+    const warm = left.filter(({ channel }) => channel.state !== "connecting");
+    return warm.length > 0 ? warm : left;
   }
 }

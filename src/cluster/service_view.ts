@@ -4,20 +4,17 @@
 import type { Call } from "../core/call.ts";
 import { RpcError, textOf } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
-import type { Platform } from "../core/platform.ts";
 import type { Timers } from "../core/timers.ts";
-import type { Balancer } from "../balancer/balancer.ts";
 import type { Channel } from "../channel/channel.ts";
 import { sameTexts } from "../registry/instance.ts";
 import { Ejection } from "./ejection.ts";
-import type { EjectionOptions } from "./ejector.ts";
 import type { ListingCache } from "./listing_cache.ts";
 import { Member } from "./member.ts";
 import type { Difference, Resolved } from "./merged_set.ts";
 import { Resolver } from "./resolver.ts";
 import { Routes } from "./routes.ts";
 import type { RuleFollower } from "./rule_follower.ts";
-import { Selection } from "./selection.ts";
+import { Selection, type SelectionHost } from "./selection.ts";
 import type { Source } from "./source.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -25,18 +22,14 @@ import type { Traffic } from "./traffic.ts";
 const MAX_DEPARTED = 100;
 
 /** What a view needs of the cluster. */
-export interface ViewHost {
-  readonly platform: Platform;
+export interface ViewHost extends SelectionHost {
   readonly logger: Logger;
   readonly timers: Timers;
-  readonly balancer: Balancer;
   readonly sources: readonly Source[];
   /** What registries listed when an earlier process heard them, if anybody keeps that. */
   readonly cache: ListingCache | undefined;
   /** What is known of routing rules; `undefined` when nobody tells of any. */
   readonly rules: RuleFollower | undefined;
-  /** When instances that fail calls are left out; `undefined` for never. */
-  readonly ejection: Readonly<Required<EjectionOptions>> | undefined;
   /** What runs of a service that is followed from now on: nothing. */
   traffic(): Traffic;
   /** The channel to an instance with these endpoints, counted once more; each is released once. */
@@ -184,8 +177,7 @@ export class ServiceView {
   }
 
   #select(): Selection {
-    const { panicBelow = 0 } = this.#host.ejection ?? {};
-    return new Selection(this.service, this.#host.balancer, this.#host.platform.random, this.#traffic, panicBelow);
+    return new Selection(this.service, this.#host, this.#traffic);
   }
 
   #route(): Routes | undefined {
@@ -225,6 +217,7 @@ export class ServiceView {
     const same = known !== undefined && sameTexts(known.instance.endpoints, endpoints);
     const channel = same ? known.channel : this.#host.acquire(endpoints, this);
     if (known !== undefined && !same) this.#host.release(known.channel, this);
+    if (this.#host.warmUp && channel.state === "idle") channel.connect().catch(() => {}); // its state says it
     const before = known ?? this.#departed.get(id);
     this.#departed.delete(id);
     if (before?.isSame(resolved)) {
