@@ -12,6 +12,7 @@ import { allocationSection } from "./allocation.ts";
 import { discoverySection } from "./discovery.ts";
 import { featuresSection } from "./features.ts";
 import { idleSection } from "./idle.ts";
+import { peersSection } from "./peers.ts";
 import { picksSection } from "./picks.ts";
 import { startSection } from "./start.ts";
 import { streamsSection } from "./streams.ts";
@@ -26,6 +27,7 @@ const SECTIONS: readonly Section[] = [
   idleSection,
   picksSection,
   startSection,
+  peersSection,
 ];
 
 const CAVEAT =

@@ -81,12 +81,12 @@ async function holdStreams(endpoint: string): Promise<void> {
   const { wait } = client.service(Waiting);
   const stop = Promise.withResolvers<void>();
   const open: AsyncIterableIterator<number>[] = [];
-  async function* silence(): AsyncGenerator<number> {
-    await stop.promise;
-  }
+  const silence: AsyncIterable<number> = {
+    [Symbol.asyncIterator]: () => ({ next: () => stop.promise.then(() => ({ done: true, value: undefined })) }),
+  };
   await answerQuestions("ready", async (count) => {
     for (let made = 0; made < (count as number); made += BATCH) {
-      const streams = Array.from({ length: Math.min(BATCH, count as number - made) }, () => wait(silence()));
+      const streams = Array.from({ length: Math.min(BATCH, count as number - made) }, () => wait(silence));
       await Promise.all(streams.map((stream) => stream.next()));
       open.push(...streams);
     }

@@ -31,6 +31,8 @@ export interface Table {
   readonly columns: readonly Column[];
   /** Everything that was measured, in the order in which it is printed. */
   readonly rows: readonly Row[];
+  /** What was left out, and what it needs. Default: nothing. */
+  readonly skipped?: readonly string[];
 }
 
 /** One figure of each row. */
