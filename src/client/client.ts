@@ -195,6 +195,7 @@ export class Client implements AsyncDisposable {
     if (options.hedge !== undefined) {
       own.push(hedge(options.hedge, {
         ...shared,
+        budgets: options.retry === false ? undefined : this.#budgets,
         after: (ms, fire) => timers.after(ms, fire),
         onHedge: () => void counters.callsHedged++,
         onWin: () => void counters.hedgesWon++,

@@ -45,7 +45,7 @@ export interface ClientOptions {
   codec?: Codec;
   /** How long a call with one reply may take, in milliseconds. Default 10 000. */
   timeoutMs?: number;
-  /** Wrapped around every call; the first is outermost. */
+  /** Wrapped around every call, outside of `breaker`, `hedge` and `retry` in this order; the first is outermost. */
   interceptors?: readonly Interceptor[];
   /** When calls are tried again; `false` for never. */
   retry?: RetryOptions | false;
@@ -99,7 +99,7 @@ export interface CallOptions {
   hashKey?: string;
   /** How its messages are encoded. */
   codec?: Codec;
-  /** Whether it may be tried again. Default `true`. */
+  /** Whether it may be sent more than once: by retries and by hedges. Default `true`. */
   retry?: boolean;
   /** Waits for an instance rather than failing when there is none. Default `false`. */
   waitForReady?: boolean;

@@ -243,8 +243,9 @@ export class Host {
     for (const [i, connection] of connections.entries()) void taken[i].then(() => connection.goAway(why));
     const leftMs = Math.max(0, started + graceMs - platform.clock.now());
     const open = [...this.#connections];
-    await this.#within(leftMs, [Promise.all(open.map((connection) => connection.closed)), cutNow]);
-    const cutCalls = this.handlers;
+    const ended = Promise.all([this.#once.idle(), ...open.map((connection) => connection.closed)]);
+    await this.#within(leftMs, [ended, cutNow]);
+    const cutCalls = this.handlers + this.#once.orphans;
     const report: DrainReport = { complete: cutCalls === 0, cutCalls, connections: connections.length, told };
     this.settings.logger.info(
       `Drained ${connections.length} connections in ${

@@ -25,6 +25,7 @@ export class Once {
   readonly #book: ResultBook<Running>;
   readonly #owners = new WeakMap<Kept<Running>, Peer>();
   readonly #running = new Set<OwnContext>();
+  readonly #onEnded: (() => void)[] = [];
   readonly #timers: Timers;
   readonly #onRepeat: () => void;
 
@@ -68,6 +69,18 @@ export class Once {
     return this.#execute(call, kept, windowMs, execute);
   }
 
+  /** How many handlers run whose connection is lost. */
+  get orphans(): number {
+    let count = 0;
+    for (const context of this.#running) if (context.isOrphan) count++;
+    return count;
+  }
+
+  /** Resolves when no handler runs. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await new Promise<void>((resolve) => this.#onEnded.push(resolve));
+  }
+
   /** Nobody can come again: handlers that outlived their connection are aborted. */
   close(): void {
     for (const context of this.#running) context.abort(new RpcError("cancelled", "The server was closed"));
@@ -86,6 +99,7 @@ export class Once {
     const over = (result: Result, again: boolean) => {
       context.end();
       this.#running.delete(context);
+      for (const wake of this.#onEnded.splice(0)) wake();
       if (again) this.#book.release(kept);
       else this.#book.end(kept, result, windowMs, this.#timers.clock.now());
       resolve(result);
@@ -226,6 +240,11 @@ class OwnContext implements Context {
     return this.#controller.signal;
   }
 
+  /** Whether the connection that its call came by is lost. */
+  get isOrphan(): boolean {
+    return this.#outer instanceof IncomingCall && this.#outer.lost;
+  }
+
   remainingMs(): number {
     return this.#outer.remainingMs();
   }
@@ -236,7 +255,7 @@ class OwnContext implements Context {
 
   /** The call is over for the one who made it. */
   handleEvent(): void {
-    if (this.#outer instanceof IncomingCall && this.#outer.lost) return;
+    if (this.isOrphan) return;
     this.#controller.abort(this.#outer.signal.reason);
   }
 

@@ -27,7 +27,9 @@ const TOKENS = 10;
 const TOKENS_PER_SUCCESS = 0.1;
 
 /** What hedging needs beyond what retrying does. */
-export interface HedgeSurroundings extends Omit<RetrySurroundings, "onRetry" | "onThrottled"> {
+export interface HedgeSurroundings extends Pick<RetrySurroundings, "platform" | "signal"> {
+  /** What may be spent, paid in by `retry` inside of it. Default: a budget of its own, of 10 tokens and 0.1 for each success. */
+  budgets?: RetryBudgets;
   /** Runs a function once, some milliseconds from now. Default: a timer of the platform for each call. */
   after?: (ms: number, fire: () => void) => Disposable;
   /** Told of each hedge that was sent, when it is over. */
@@ -56,6 +58,8 @@ export function hedge(options: HedgeOptions = {}, surroundings: HedgeSurrounding
   const { platform = runtimePlatform, signal, onHedge, onWin } = surroundings;
   const { clock } = platform;
   const budgets = surroundings.budgets ?? new RetryBudgets(TOKENS, TOKENS_PER_SUCCESS);
+  // Where nobody else pays in, this does.
+  const paysIn = surroundings.budgets === undefined;
   const after = surroundings.after ?? ((ms, fire) => clock.timer(ms, fire));
   const delays = new Map<string, LiveDelay>();
 
@@ -68,7 +72,7 @@ export function hedge(options: HedgeOptions = {}, surroundings: HedgeSurrounding
   };
 
   return (next) => {
-    const race: Race = { next, platform, after, maxInFlight, signal, onHedge, onWin };
+    const race: Race = { next, platform, after, maxInFlight, paysIn, signal, onHedge, onWin };
     const invoke: Invoker = (call) => {
       if (call.kind !== "unary" || !call.idempotent || !call.retry || call.attempt > 0) return next(call);
       const delay = delayOf(call.procedure);
@@ -108,6 +112,7 @@ interface Race {
   readonly platform: Platform;
   readonly after: (ms: number, fire: () => void) => Disposable;
   readonly maxInFlight: number;
+  readonly paysIn: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onHedge: ((call: Call) => void) | undefined;
   readonly onWin: ((call: Call) => void) | undefined;
@@ -191,7 +196,8 @@ class Hedged {
   #won(leg: Leg, reply: Reply): void {
     if (this.#over) return;
     this.#end();
-    const { platform, onHedge, onWin } = this.#race;
+    const { platform, paysIn, onHedge, onWin } = this.#race;
+    if (paysIn) this.#budget.success();
     const now = platform.clock.now();
     this.#call.endpoint = leg.call.endpoint;
     this.#call.sentAt = leg.call.sentAt;

@@ -157,6 +157,30 @@ Deno.test("a handler that may be joined is aborted by its deadline, by its calle
   assertEquals(reason(2), "cancelled");
 });
 
+Deno.test("a drain waits for a handler that outlived its connection, and says when it had to cut it", async () => {
+  for (const graceMs of [5_000, 500]) {
+    const { stack, platform, network, bank, server } = await start(`dedupe-drain-${graceMs}`, async (_, ctx) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      using _timer = platform.clock.timer(3_000, resolve);
+      ctx.signal.addEventListener("abort", () => resolve());
+      await promise;
+      return { receipt: 1 };
+    });
+    await using _ = stack;
+    const lost = assertRejects(() => bank.pay({ amount: 1 }, { retry: false }), RpcError);
+    await platform.clock.settle();
+    network.cut();
+    await lost;
+    const drained = server.drain({ graceMs });
+    await platform.clock.advance(10_000);
+    const { complete, cutCalls } = await drained;
+    assertEquals(
+      { complete, cutCalls },
+      graceMs === 500 ? { complete: false, cutCalls: 1 } : { complete: true, cutCalls: 0 },
+    );
+  }
+});
+
 Deno.test("what a handler fails with is kept, unless it says that it has done nothing", async () => {
   const rows: [() => Error, runs: number][] = [
     [() => new RpcError("failed_precondition", "no"), 1],

@@ -245,6 +245,24 @@ Deno.test("hedge around retry: each leg is replayed, the hedge is not tried agai
   ]);
 });
 
+Deno.test("hedge with a budget of its own fills it with what goes well", async () => {
+  const platform = virtualPlatform(1);
+  let hedges = 0;
+  const invoke = hedge({ delayMs: 50 }, { platform, onHedge: () => void hedges++ })((call) => {
+    call.endpoint = "a";
+    const { promise, resolve } = Promise.withResolvers<Reply>();
+    const timer = platform.clock.timer(100, () => resolve(new Reply({})));
+    call.signal?.addEventListener("abort", () => timer[Symbol.dispose]());
+    return promise;
+  });
+  for (let i = 0; i < 100; i++) {
+    const reply = invoke(new Call({ procedure: "t/t", kind: "unary", idempotent: true }));
+    await platform.clock.advance(100);
+    await reply;
+  }
+  assert(hedges >= 10 && hedges <= 13, `${hedges}`);
+});
+
 Deno.test("hedge refuses options that make no sense", () => {
   assertThrows(() => hedge({ percentile: 10 }), RangeError, "percentile");
   assertThrows(() => hedge({ delayMs: -1 }), RangeError, "delayMs");

@@ -4,6 +4,8 @@ import type { Code } from "../../src/core/code.ts";
 import { type Executed, RpcError } from "../../src/core/error.ts";
 import { RetryBudget, RetryBudgets } from "../../src/interceptor/budget.ts";
 import { retry, type RetryOptions } from "../../src/interceptor/retry.ts";
+import { fraction } from "../../src/core/platform.ts";
+import { seededRandom } from "../../src/testing/seeded_random.ts";
 import { virtualPlatform } from "../../src/testing/virtual_clock.ts";
 
 type Outcome = "ok" | [Code, Executed, number?];
@@ -231,6 +233,39 @@ Deno.test("RetryBudget lets hedges spend a quarter, and no more than one for ten
   assert(hedges > 90 && hedges <= 102, `${hedges}`);
   // What is left to retries is what failures need.
   assertEquals([1, 2].map(() => budget.failure()), [true, true]);
+});
+
+const seed = Number(Deno.env.get("ERPC_SEED") ?? crypto.getRandomValues(new Uint32Array(1))[0]);
+
+Deno.test("retry keeps to its budget at every moment, whatever happens (invariant 17)", async () => {
+  for (let run = 0; run < 30; run++) {
+    const random = seededRandom(seed + run);
+    const platform = virtualPlatform(seed + run);
+    const [tokens, ratio] = [[10, 0.1], [4, 0.5], [1, 0.1], [0, 1]][run % 4];
+    const sick = fraction(random);
+    const slowMs = fraction(random) * 500;
+    let [calls, attempts] = [0, 0];
+    const invoke = retry({ maxAttempts: 5, budgetTokens: tokens, tokensPerSuccess: ratio }, { platform })(async () => {
+      attempts++;
+      const most = calls * (1 + ratio) + tokens / 2;
+      assert(attempts <= most, `ERPC_SEED=${seed}, run ${run}: ${attempts} attempts of ${calls} calls, ${most} may be`);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      using _timer = platform.clock.timer(fraction(random) * slowMs, resolve);
+      await promise;
+      if (fraction(random) < sick) throw new RpcError("unavailable", "sick");
+      return new Reply({});
+    });
+    const outcomes: Promise<unknown>[] = [];
+    for (let i = 0; i < 150; i++) {
+      calls++;
+      outcomes.push(invoke(new Call({ procedure: "t/t", kind: "unary", idempotent: true })).catch((error) => error));
+      await platform.clock.advance(fraction(random) * 30);
+    }
+    await platform.clock.advance(60_000);
+    for (const outcome of await Promise.all(outcomes)) {
+      assert(outcome instanceof Reply || outcome instanceof RpcError, `ERPC_SEED=${seed}, run ${run}: ${outcome}`);
+    }
+  }
 });
 
 Deno.test("retry refuses options that make no sense", () => {
