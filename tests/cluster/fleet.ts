@@ -4,8 +4,8 @@ import { Simulation } from "@erpc/erpc/testing";
 
 /** How a server answers. */
 export interface Behaviour {
-  /** How long it takes, in milliseconds. */
-  delayMs: number;
+  /** How long it takes, in milliseconds, or what says so for each call. */
+  delayMs: number | (() => number);
   /** What it fails with: a code, or `Error` for a handler that breaks. */
   fails: Code | "Error" | undefined;
 }
@@ -45,7 +45,8 @@ export class Fleet {
       server.handle("t.work", async () => {
         this.calls.set(name, (this.calls.get(name) ?? 0) + 1);
         const { delayMs, fails } = this.behaviours.get(name)!;
-        if (delayMs > 0) await sleep(delayMs);
+        const ms = typeof delayMs === "number" ? delayMs : delayMs();
+        if (ms > 0) await sleep(ms);
         if (fails === "Error") throw new Error("the disk is full");
         if (fails !== undefined) throw new RpcError(fails, "as it was told");
         return name;
@@ -110,21 +111,29 @@ export class Load {
   }
 }
 
-/** Runs a test in a world of its own, and checks that nothing is left of it. */
-export function fleetTest(
-  name: string,
-  test: (fleet: Fleet) => Promise<void>,
-  options: { client?: ClientOptions; server?: ServerOptions; seed?: number } = {},
-): void {
-  Deno.test(name, async () => {
-    const world = new Simulation({ seed: options.seed ?? 1 });
-    await world.run(async () => {
-      await test(new Fleet(world, options.client ?? {}, options.server ?? {}));
-      await world.stop();
-    });
-    for (const { name, usage } of world.nodes) {
-      const left = usage.timers + usage.connections + usage.listeners;
-      if (left !== 0) throw new Error(`Node ${name} has left ${JSON.stringify(usage)} behind`);
-    }
+/** What clients and servers of a fleet are told, and the seed of its world. */
+export interface FleetOptions {
+  client?: ClientOptions;
+  server?: ServerOptions;
+  seed?: number;
+}
+
+/** Runs something in a world of its own, and checks that nothing is left of it. */
+export async function inFleet<T>(run: (fleet: Fleet) => Promise<T>, options: FleetOptions = {}): Promise<T> {
+  const world = new Simulation({ seed: options.seed ?? 1 });
+  const result = await world.run(async () => {
+    const result = await run(new Fleet(world, options.client ?? {}, options.server ?? {}));
+    await world.stop();
+    return result;
   });
+  for (const { name, usage } of world.nodes) {
+    const left = usage.timers + usage.connections + usage.listeners;
+    if (left !== 0) throw new Error(`Node ${name} has left ${JSON.stringify(usage)} behind`);
+  }
+  return result;
+}
+
+/** A test in a world of its own. */
+export function fleetTest(name: string, test: (fleet: Fleet) => Promise<void>, options?: FleetOptions): void {
+  Deno.test(name, () => inFleet(test, options));
 }
