@@ -11,6 +11,12 @@ export { Health, Reflection } from "./host/introspection.ts";
 export type { HealthStatus, ServiceDescription } from "./host/introspection.ts";
 export { CenterContract } from "./center/contract.ts";
 export type { WatchRequest } from "./center/contract.ts";
+export type { SnapshotPart, WatchPart } from "./center/parts.ts";
+export { CenterAdmin } from "./center/admin.ts";
+export type { HistoryRequest, ListPart } from "./center/admin.ts";
+export type { CenterToken } from "./center/access.ts";
+export type { CenterQuotas } from "./center/center.ts";
+export type { AllowEndpoint, ConnectionQuotas } from "./center/desk.ts";
 export { CenterRules } from "./center/rules.ts";
 
 // A registry.

@@ -22,6 +22,7 @@ import { CenterWatch } from "./center_watch.ts";
 import type { RuleEvent, RuleWatchOptions } from "../routing/rule_book.ts";
 import { CENTER_ENDPOINT, CenterContract } from "./contract.ts";
 import { HerdPace } from "./herd_pace.ts";
+import { type SnapshotPart, SnapshotParts } from "./parts.ts";
 import { CenterRules } from "./rules.ts";
 
 /** How long a center may take to answer. */
@@ -83,7 +84,15 @@ export class CenterRegistry implements Registry {
 
   async lookup(service: string, options: { signal?: AbortSignal } = {}): Promise<Snapshot> {
     checkWatched(service);
-    return await this.#call("lookup", { service }, options.signal);
+    const deadline = this.#settings.platform.clock.now() + TIMEOUT_MS;
+    const sent = { message: { service } };
+    const reply = await this.#invoke("lookup", "serverStream", sent, options.signal, deadline);
+    const parts = new SnapshotParts<Snapshot>();
+    for await (const part of reply.messages as AsyncIterable<SnapshotPart>) {
+      const whole = parts.add(part);
+      if (whole !== undefined) return whole;
+    }
+    throw new RpcError("unavailable", "The center ended its answer too early");
   }
 
   watch(service: string, options: WatchOptions = {}): AsyncIterable<WatchEvent> {

@@ -1,6 +1,7 @@
 import { RpcError } from "../core/error.ts";
 import type { Cursor, WatchEvent, WatchOptions } from "../registry/registry.ts";
 import type { WatchRequest } from "./contract.ts";
+import { SnapshotParts, type WatchPart } from "./parts.ts";
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
@@ -21,6 +22,7 @@ export class CenterWatch implements AsyncIterableIterator<WatchEvent> {
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   #events: Promise<AsyncIterator<unknown>> | undefined;
+  readonly #parts = new SnapshotParts<WatchEvent & { readonly kind: "snapshot" }>();
   #told: Cursor | undefined;
 
   /** Makes a watch, which costs nothing until its first `next`. */
@@ -38,11 +40,11 @@ export class CenterWatch implements AsyncIterableIterator<WatchEvent> {
       const events = await this.#events;
       if (this.#told !== undefined) this.#requests.push({ acknowledged: this.#told });
       this.#told = undefined;
-      const result = await events.next() as IteratorResult<WatchEvent, undefined>;
-      if (!result.done) {
-        const { epoch, revision } = result.value;
-        this.#told = { epoch, revision };
-        return result;
+      for (let result; !(result = await events.next() as IteratorResult<WatchPart, undefined>).done;) {
+        const value = result.value.kind === "snapshot" ? this.#parts.add(result.value) : result.value;
+        if (value === undefined) continue;
+        this.#told = { epoch: value.epoch, revision: value.revision };
+        return { done: false, value };
       }
     } catch (error) {
       if (this.#signal.aborted) return DONE;

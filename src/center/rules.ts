@@ -27,8 +27,16 @@ export const CenterRules: Service<{
 /** Decides who may read the rules of a service, and who may write them. */
 export type RuleAccess = (ctx: Context, action: "read" | "write", service: string) => boolean;
 
-/** Answers the contract from a book. */
-export function answerRules(book: RuleBook, may: RuleAccess, logger: Logger): Implementation<typeof CenterRules> {
+/**
+ * Answers the contract from a book.
+ * @param keep makes what the book holds last beyond this life; a change is answered when it does
+ */
+export function answerRules(
+  book: RuleBook,
+  may: RuleAccess,
+  logger: Logger,
+  keep: () => Promise<void> = () => Promise.resolve(),
+): Implementation<typeof CenterRules> {
   const visible = (event: RuleEvent, ctx: Context): RuleEvent => ({
     ...event,
     services: event.services.filter(({ service }) => may(ctx, "read", service)),
@@ -38,8 +46,8 @@ export function answerRules(book: RuleBook, may: RuleAccess, logger: Logger): Im
     throw new RpcError("permission_denied", `Cannot change the routing rules of "${service}"`, { executed: "no" });
   };
   return {
-    set(request, ctx) {
-      return valid(() => {
+    async set(request, ctx) {
+      const answer = valid(() => {
         const rule = checkRule(request?.rule);
         write(ctx, rule.service);
         const before = book.get(rule.name);
@@ -48,15 +56,19 @@ export function answerRules(book: RuleBook, may: RuleAccess, logger: Logger): Im
         logger.info(`Routing rule "${rule.name}" of "${rule.service}" is set, version ${version}`);
         return { version };
       });
+      await keep();
+      return answer;
     },
-    remove(request, ctx) {
+    async remove(request, ctx) {
       const name = request?.name;
       const before = book.get(name);
       if (before === undefined) return { version: book.version, removed: false };
       write(ctx, before.service);
       book.remove(name);
-      logger.info(`Routing rule "${name}" of "${before.service}" is removed, version ${book.version}`);
-      return { version: book.version, removed: true };
+      const { version } = book;
+      logger.info(`Routing rule "${name}" of "${before.service}" is removed, version ${version}`);
+      await keep();
+      return { version, removed: true };
     },
     list(request, ctx) {
       return valid(() => {

@@ -27,6 +27,13 @@ export const CENTER: Flag = Object.freeze({
   about: `a center; repeatable (default ${CENTER_ENDPOINT})`,
 });
 
+/** The flag that says who asks. */
+export const TOKEN: Flag = Object.freeze({
+  name: "token",
+  value: "text",
+  about: "what proves to the center who you are",
+});
+
 /** The help of one command. */
 export function commandHelp({ name, summary, operands, flags, notes }: Command): string {
   const usage = ["erpc", name, ...operands.map(({ name, optional }) => optional ? `[${name}]` : name), "[flags]"];

@@ -1,11 +1,9 @@
-import { CenterContract } from "../center/contract.ts";
 import type { Instance } from "../registry/instance.ts";
-import { centerClient, centersOf } from "./center_client.ts";
+import { CENTER_TIMEOUT_MS, centerClient, centersOf, lookUp } from "./center_client.ts";
 import { CENTER, type Command } from "./command.ts";
 import { table } from "./table.ts";
 import { printable, styled } from "./text.ts";
 
-const TIMEOUT_MS = 5_000;
 const HEADER = ["SERVICE", "INSTANCE", "ENDPOINT", "ZONE", "VERSION", "WEIGHT"];
 
 /** Lists what a center lists. */
@@ -17,11 +15,8 @@ export const list: Command = {
   notes: [],
   async run(args, io) {
     const centers = centersOf(args);
-    await using client = centerClient(centers);
-    const { instances, warming } = await client.service(CenterContract).lookup(
-      { service: "*" },
-      { timeoutMs: TIMEOUT_MS, signal: io.signal },
-    );
+    await using client = centerClient(args);
+    const { instances, warming } = await lookUp(client, "*", { timeoutMs: CENTER_TIMEOUT_MS, signal: io.signal });
     const rows = instances.flatMap(rowsOf).sort(byServiceAndInstance);
     if (rows.length === 0) await io.stderr(`No service is listed at ${centers.join(", ")}\n`);
     else {

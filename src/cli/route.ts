@@ -1,5 +1,4 @@
 import { procedureName } from "../core/service.ts";
-import { CenterContract } from "../center/contract.ts";
 import { CenterRules } from "../center/rules.ts";
 import type { ServiceClient } from "../client/typed.ts";
 import { byPriority, describeTarget } from "../routing/compiled_rule.ts";
@@ -7,8 +6,8 @@ import { explainRoute, type RouteFinding } from "../routing/explain_route.ts";
 import { checkRule, type Rule } from "../routing/rule.ts";
 import { describeMatch } from "../routing/text_match.ts";
 import { type Args, checked, UsageError } from "./args.ts";
-import { centerClient, centersOf } from "./center_client.ts";
-import { CENTER, type Command } from "./command.ts";
+import { centerClient, centersOf, lookUp } from "./center_client.ts";
+import { CENTER, type Command, TOKEN } from "./command.ts";
 import { metadataOf, parseJson, readText } from "./input.ts";
 import type { Io } from "./io.ts";
 import { suggest } from "./suggest.ts";
@@ -33,6 +32,7 @@ export const route: Command = {
   ],
   flags: [
     CENTER,
+    TOKEN,
     { name: "json", about: "list: print each rule as JSON, as set takes it" },
     { name: "metadata", short: "m", value: "k=v", repeats: true, about: "try: what the call would carry; repeatable" },
     { name: "key", value: "hashkey", about: "try: the call's hash key" },
@@ -99,7 +99,7 @@ async function remove(args: Args, what: string | undefined, io: Io): Promise<num
 
 async function list(args: Args, service: string | undefined, io: Io): Promise<number> {
   const centers = centersOf(args);
-  await using client = centerClient(centers);
+  await using client = centerClient(args);
   const answer = await client.service(CenterRules).list({ service }, { timeoutMs: TIMEOUT_MS, signal: io.signal });
   const rules = answer.services.flatMap(({ rules }) => rules).map(checkRule);
   rules.sort((a, b) => a.service === b.service ? byPriority(a, b) : a.service < b.service ? -1 : 1);
@@ -115,10 +115,10 @@ async function tryOut(args: Args, what: string | undefined, io: Io): Promise<num
   const service = procedure.slice(0, procedure.indexOf("/"));
   const metadata = metadataOf(args);
   const proposed = await readProposed(args, service, io);
-  await using client = centerClient(centersOf(args));
+  await using client = centerClient(args);
   const options = { timeoutMs: TIMEOUT_MS, signal: io.signal };
   const [{ instances }, { services }] = await Promise.all([
-    client.service(CenterContract).lookup({ service }, options),
+    lookUp(client, service, options),
     client.service(CenterRules).list({ service }, options),
   ]);
   const names = new Set(proposed.map(({ name }) => name));
@@ -177,7 +177,7 @@ async function atEach(
   let failure: unknown;
   let done = true;
   for (const center of centers) {
-    await using client = centerClient([center]);
+    await using client = centerClient(args, [center]);
     try {
       done = await act(client.service(CenterRules), centers.length > 1 ? ` at ${center}` : "") && done;
     } catch (error) {

@@ -7,7 +7,7 @@ import type { Instance } from "../registry/instance.ts";
 import type { Cursor, WatchEvent } from "../registry/registry.ts";
 import { checked } from "./args.ts";
 import { centerClient, centersOf } from "./center_client.ts";
-import { CENTER, type Command } from "./command.ts";
+import { CENTER, type Command, TOKEN } from "./command.ts";
 import { type Io, untilStopped } from "./io.ts";
 import { Columns } from "./table.ts";
 import { printable, styled, timestamp } from "./text.ts";
@@ -20,7 +20,7 @@ export const watch: Command = {
   name: "watch",
   summary: "Print a line whenever an instance comes, changes or goes",
   operands: [{ name: "<service>", about: "such as demo.Words; '*', in quotes, is every service" }],
-  flags: [CENTER],
+  flags: [CENTER, TOKEN],
   notes: [
     "It runs until it is interrupted; a center that is lost is looked for until it",
     "returns. A line has the time, + or -, the instance, its endpoint, and the cause:",
@@ -32,7 +32,7 @@ export const watch: Command = {
     const [service] = args.operands;
     if (service !== "*") checked(() => checkServiceName(service));
     const centers = centersOf(args);
-    await using client = centerClient(centers);
+    await using client = centerClient(args);
     const { signal } = io;
     const center = client.service(CenterContract);
     const view = new View(io);

@@ -15,8 +15,19 @@ const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
 const ENDPOINT = /^(tcp|tls|unix|memory):\/\/\S+$/;
 const SOCKET = /^(?:tcp|tls):\/\/([\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})$/;
 
-/** Addresses that mean "all of mine", so that nobody else can dial them, as `URL` spells them. */
-const UNROUTABLE: ReadonlySet<string> = new Set(["0.0.0.0", "[::]", "[::ffff:0:0]"]);
+/**
+ * Addresses that nobody else can dial, or that are another machine for everybody who dials them, as `URL` spells them: "all of
+ * mine", those of one link (where clouds answer questions about the machine), of groups, and of everybody.
+ */
+const UNROUTABLE: readonly RegExp[] = [
+  /^0\.\d+\.\d+\.\d+$/,
+  /^169\.254\./,
+  /^2(2[4-9]|3\d)\./,
+  /^255\.255\.255\.255$/,
+  /^\[::\]$/,
+  /^\[fe[89ab][0-9a-f]:/,
+  /^\[ff[0-9a-f]{2}:/,
+];
 
 /**
  * Checks an instance that somebody wants listed, and gives back a copy of it that nobody can change.
@@ -84,7 +95,16 @@ function endpointFault(endpoint: unknown): string | undefined {
   // An address has many spellings ("0", "0x0.0", "[0::0]"), and this knows them all.
   const url = URL.parse(`http://${host}/`);
   if (url === null) return "a host that has a name or an address";
-  return UNROUTABLE.has(url.hostname) ? "an address that others can reach" : undefined;
+  const address = plainAddress(url.hostname);
+  return UNROUTABLE.some((pattern) => pattern.test(address)) ? "an address that others can reach" : undefined;
+}
+
+/** An IPv4 address that is written as an IPv6 one, as what it is. */
+function plainAddress(host: string): string {
+  const mapped = /^\[::(?:ffff:)?([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(host);
+  if (mapped === null) return host;
+  const bits = parseInt(mapped[1], 16) * 0x10000 + parseInt(mapped[2], 16);
+  return [bits / 2 ** 24, bits >> 16, bits >> 8, bits].map((part) => Math.floor(part) & 0xff).join(".");
 }
 
 function checkMetadata(

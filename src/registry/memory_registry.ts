@@ -53,19 +53,22 @@ export interface MemoryRegistryOptions {
   quotas?: Partial<RegistryQuotas>;
   /** Is told of every change: what, whom, why and by whom. Default: nobody. */
   logger?: Logger;
+  /** Called with every change, at once. It must not throw. Default: nothing. */
+  onChange?: (entry: HistoryEntry) => void;
 }
 
 /** How it works where nothing is said. */
-export const DEFAULT_MEMORY_REGISTRY: Readonly<Required<Omit<MemoryRegistryOptions, "dial" | "quotas">>> = Object
-  .freeze({
-    platform: runtimePlatform,
-    ttlMs: 15_000,
-    sweepMs: 1_000,
-    historyLimit: 10_000,
-    preserveMs: 300_000,
-    changesPerSecond: 10,
-    logger: silent,
-  });
+export const DEFAULT_MEMORY_REGISTRY: Readonly<Required<Omit<MemoryRegistryOptions, "dial" | "quotas" | "onChange">>> =
+  Object
+    .freeze({
+      platform: runtimePlatform,
+      ttlMs: 15_000,
+      sweepMs: 1_000,
+      historyLimit: 10_000,
+      preserveMs: 300_000,
+      changesPerSecond: 10,
+      logger: silent,
+    });
 
 /** What it takes where nothing is said. */
 export const DEFAULT_QUOTAS: Readonly<RegistryQuotas> = Object.freeze({
@@ -136,7 +139,7 @@ export class MemoryRegistry implements Registry {
 
   /** Makes an empty registry, which costs no timer while nothing is registered. */
   constructor(options: MemoryRegistryOptions = {}) {
-    const { dial, quotas, ...rest } = options;
+    const { dial, quotas, onChange, ...rest } = options;
     const given = withDefaults(DEFAULT_MEMORY_REGISTRY, rest);
     const { platform, logger } = given;
     this.#platform = platform;
@@ -157,7 +160,10 @@ export class MemoryRegistry implements Registry {
       dials: dial !== undefined,
       quotas: held,
       maxWatchers: watchers,
-      onChange: (change) => this.#logger.info(describe(change)),
+      onChange: (change) => {
+        this.#logger.info(describe(change));
+        onChange?.(entryOf(change));
+      },
     });
     this.#book = this.#board.book;
   }

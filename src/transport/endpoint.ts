@@ -70,3 +70,10 @@ export function isLoopbackHost(host: string): boolean {
   return name === "localhost" || name.endsWith(".localhost") || name === "[::1]" || /^127\./.test(name) ||
     /^\[::ffff:7f[\da-f]{2}:/.test(name);
 }
+
+/** Whether the other side of a connection is on this machine: it came over its loopback, a unix socket, or memory. */
+export function isLocalPeer(text: string): boolean {
+  if (!/^(tcp|tls):/.test(text)) return /^(unix|memory):/.test(text);
+  const host = HOST_AND_PORT.exec(text.slice(6));
+  return host !== null && isLoopbackHost(host[1] ?? host[2]);
+}

@@ -1,6 +1,7 @@
 /** Servers of one service in a simulation, each of which can be told how to behave, and clients of them. */
 import { Center, Client, type ClientOptions, type Code, RpcError, Server, type ServerOptions } from "@erpc/erpc";
 import { Simulation } from "@erpc/erpc/testing";
+import { ANYBODY } from "../support/anybody.ts";
 
 /** How a server answers. */
 export interface Behaviour {
@@ -31,7 +32,7 @@ export class Fleet {
   /** Starts a center. Servers and clients that are started after it use it. */
   async center(): Promise<void> {
     await this.world.node("center").start(async ({ platform, transport }) => {
-      const center = new Center({ platform, transport });
+      const center = new Center({ platform, transport, tokens: ANYBODY });
       await center.listen(CENTER);
       return center;
     });

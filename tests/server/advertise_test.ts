@@ -1,16 +1,17 @@
 /** Which address a server registers, seen from centers on this machine and on others. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Center, MemoryRegistry, Server, type ServerOptions } from "@erpc/erpc";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { Center, type CenterOptions, MemoryRegistry, Server, type ServerOptions } from "@erpc/erpc";
 import { isLoopbackHost } from "../../src/transport/endpoint.ts";
 import { firstOutsideHost } from "../../src/transport/interfaces.ts";
 import { virtualPlatform } from "../../src/testing/virtual_clock.ts";
 import type { ByteConnection } from "../../src/transport/byte_connection.ts";
 import { systemTransport, type Transport } from "../../src/transport/transport.ts";
+import { ANYBODY } from "../support/anybody.ts";
 
 let scenes = 0;
 
 /** Centers by address, each of which sees servers at a host, and servers that listen on any address without a socket. */
-async function scene(centers: Record<string, string | undefined>) {
+async function scene(centers: Record<string, string | undefined>, options: CenterOptions = {}) {
   const platform = virtualPlatform(1);
   const number = ++scenes;
   const memoryOf = (endpoint: string) => `memory://advertise-${number}-${endpoint.replaceAll(/[^\w]/g, "_")}`;
@@ -34,7 +35,7 @@ async function scene(centers: Record<string, string | undefined>) {
   const stack = new AsyncDisposableStack();
   const open = new Map<string, Center>();
   for (const address of Object.keys(centers)) {
-    const center = stack.use(new Center({ platform, transport: transport }));
+    const center = stack.use(new Center({ platform, transport: transport, tokens: ANYBODY, ...options }));
     await center.listen(address);
     open.set(address, center);
   }
@@ -182,10 +183,14 @@ Deno.test("a server is told what it listens on, where its function makes an addr
   assertEquals(await s.listed(ELSEWHERE), ["tcp://gateway.example:4000"]);
 });
 
-Deno.test("a server registers 127.0.0.1 with a center elsewhere, when it is advertised so", async () => {
-  await using s = await scene({ [ELSEWHERE]: "10.0.0.7" });
-  await s.server("tcp://127.0.0.1:0", { advertise: "tcp://127.0.0.1:4000" });
-  assertEquals(await s.listed(ELSEWHERE), ["tcp://127.0.0.1:4000"]);
+Deno.test("a server registers 127.0.0.1 with a center elsewhere, when it is advertised so and the center allows it", async () => {
+  for (const allowEndpoint of [undefined, () => true]) {
+    await using s = await scene({ [ELSEWHERE]: "10.0.0.7" }, { allowEndpoint });
+    const server = await s.server("tcp://127.0.0.1:0", { advertise: "tcp://127.0.0.1:4000" });
+    assertEquals(await s.listed(ELSEWHERE), allowEndpoint && ["tcp://127.0.0.1:4000"]);
+    const [{ error }] = server.registration.centers;
+    if (allowEndpoint === undefined) assertMatch(error ?? "", /only its own machine can reach that/);
+  }
 });
 
 Deno.test("an address from the environment is advertised, by name or as a text", async () => {

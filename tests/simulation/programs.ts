@@ -12,6 +12,7 @@ import {
 } from "../../mod.ts";
 import type { Platform } from "../../src/core/platform.ts";
 import type { NodeContext } from "../../src/testing/simulated.ts";
+import { ANYBODY } from "../support/anybody.ts";
 import type { Config } from "./config.ts";
 import type { Recorder } from "./history.ts";
 import { type CallerHost, type Op, runNested, runOp } from "./workload/ops.ts";
@@ -143,7 +144,7 @@ export function clientProgram(
 /** The program of a center. */
 export function centerProgram(): (context: NodeContext) => Promise<Center> {
   return async ({ name, platform, transport }) => {
-    const center = new Center({ platform, transport, id: name });
+    const center = new Center({ platform, transport, id: name, tokens: ANYBODY });
     await center.listen(`tcp://${name}:7700`);
     return center;
   };
