@@ -1,7 +1,7 @@
 /**
  * The bench: what calls cost, beside the least that they could cost on the same machine in the same minute.
  *
- *     deno task bench [--quick] [--json] [--seconds N] [--only section,…]
+ *     deno task bench [--quick] [--json] [--seconds N] [--only section,…] [--svg file]
  *
  * Contenders run in processes of their own, take turns, and are compared round by round.
  */
@@ -14,6 +14,7 @@ import { featuresSection } from "./features.ts";
 import { idleSection } from "./idle.ts";
 import { peersSection } from "./peers.ts";
 import { picksSection } from "./picks.ts";
+import { plot } from "./plot.ts";
 import { startSection } from "./start.ts";
 import { streamsSection } from "./streams.ts";
 import { unarySection } from "./unary.ts";
@@ -32,7 +33,9 @@ const SECTIONS: readonly Section[] = [
 
 const CAVEAT =
   "Both ends on one machine, over loopback: only ratios from the same run mean anything, absolute numbers don't.";
-const USAGE = "deno task bench [--quick] [--json] [--seconds N] [--only section,…]";
+const USAGE = "deno task bench [--quick] [--json] [--seconds N] [--only section,…] [--svg file]";
+/** How many calls are in flight in the picture. */
+const PLOTTED_IN_FLIGHT = 64;
 
 const QUICK: RunOptions = { warmupMs: 150, ms: 100, rounds: 2 };
 const ROUNDS = 5;
@@ -41,22 +44,26 @@ interface Flags {
   readonly options: RunOptions;
   readonly json: boolean;
   readonly sections: readonly Section[];
+  /** Where the picture goes, if one is wanted. */
+  readonly svg: string | undefined;
 }
 
 function flagsOf(args: readonly string[]): Flags {
   let options: RunOptions = { warmupMs: 1_000, ms: 1_000, rounds: ROUNDS };
   let json = false;
   let sections = SECTIONS;
+  let svg: string | undefined;
   for (let n = 0; n < args.length; n++) {
     const [flag, joined] = args[n].split("=", 2);
     const value = () => joined ?? args[++n] ?? "";
     if (flag === "--quick") options = QUICK;
     else if (flag === "--json") json = true;
     else if (flag === "--seconds") options = { ...options, ms: milliseconds(value()) };
+    else if (flag === "--svg") svg = value();
     else if (flag === "--only") sections = value().split(",").map(sectionOf);
     else throw new TypeError(`Cannot take "${args[n]}": ${USAGE}`);
   }
-  return { options, json, sections };
+  return { options, json, sections, svg };
 }
 
 function milliseconds(seconds: string): number {
@@ -77,7 +84,7 @@ async function playRole(name: string, role: string, args: readonly string[]): Pr
   await roles[role](...args);
 }
 
-async function main({ options, json, sections }: Flags): Promise<void> {
+async function main({ options, json, sections, svg }: Flags): Promise<void> {
   const versions = { deno: Deno.version.deno, v8: Deno.version.v8, os: Deno.build.os, arch: Deno.build.arch };
   const machine = { ...versions, cores: navigator.hardwareConcurrency };
   if (!json) {
@@ -108,7 +115,22 @@ async function main({ options, json, sections }: Flags): Promise<void> {
     tables.push({ section: section.name, ...table });
     if (!json) console.log(`\n${textOf(table)}`);
   }
+  if (svg !== undefined) await Deno.writeTextFile(svg, picture(tables, machine));
   if (json) console.log(JSON.stringify({ caveat: CAVEAT, machine, options, tables }, null, 2));
+}
+
+/** The floor of one section beside the systems of the other, each as measured beside ours. */
+function picture(tables: readonly (Table & { section: string })[], machine: { deno: string; cores: number }): string {
+  const rowsOf = (name: string) =>
+    tables.find(({ section }) => section === name)?.rows.filter(({ inFlight }) => inFlight === PLOTTED_IN_FLIGHT) ?? [];
+  const peers = rowsOf("peers");
+  const rows = [...rowsOf("unary").filter(({ system }) => peers.length === 0 || system === "floor"), ...peers];
+  if (rows.length === 0) throw new TypeError("Cannot draw: neither section unary nor section peers was run");
+  return plot(
+    `Small unary calls per second, ${PLOTTED_IN_FLIGHT} in flight on one connection`,
+    `Deno ${machine.deno}, loopback, ${machine.cores} shared cores; logarithmic; "floor" is a bare socket without any feature`,
+    rows,
+  );
 }
 
 if (import.meta.main) {

@@ -100,7 +100,8 @@ export const peersSection: Section = {
       else skipped.push(`${system} (no Go that can build it: apt-get install golang-go golang-google-grpc-dev)`);
     }
     const rows = await contest(contenders, { inFlight: [1, 64, 256], yardstick: "erpc" }, options);
-    const columns = columnsOf("calls", "erpc").filter(({ key }) => !key.endsWith("Writes"));
+    const columns = columnsOf("calls", "erpc").filter(({ key }) => !key.endsWith("Writes"))
+      .map((column) => column.digits === undefined ? column : { ...column, digits: 3 });
     return { title: "Other systems, the same call on one connection", columns, rows, skipped };
   },
 };

@@ -112,6 +112,14 @@ Deno.test("canary.ts, sends as many users to the new version as the rule says, a
   assertEquals([rows[0][2], rows[3][1]], [0, 0], stdout);
 });
 
+Deno.test("cluster.ts, shares the work among as many processes as it says", async () => {
+  const { code, stdout, stderr } = await run("cluster.ts", "2", "300");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const rows = stdout.trim().split("\n").slice(3).map((line) => line.trim().split(/\s{2,}/));
+  assertEquals(rows.map(([servers]) => servers), ["1", "2"], stdout);
+  assertEquals(rows.map((row) => row.length), [4, 5], stdout);
+});
+
 Deno.test("msgpack.ts, brings back bytes and 64-bit integers as what they were", async () => {
   const { code, stdout, stderr } = await run("msgpack.ts");
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
