@@ -154,3 +154,26 @@ Deno.test("hedge.ts, answers slow calls from another server", async () => {
   const [hedges, won] = row("with").slice(3, 5);
   assert(hedges > 0 && won > 0 && hedges >= won, stdout);
 });
+
+Deno.test("zones.ts, keeps calls near while there is room, and sends only the excess further away", async () => {
+  const { code, stdout, stderr } = await run("zones.ts", "200");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const rows = stdout.trim().split("\n").filter((line) => /\d$/.test(line))
+    .map((line) => line.slice(20).trim().split(/\s+/).map(Number));
+  assertEquals(rows.length, 7, stdout);
+  const [anywhere, calm, busy, full, strict, gone, goneStrict] = rows.map(([, ...zones]) => zones);
+  assert(anywhere.slice(0, 3).every((count) => count > 40), stdout);
+  assertEquals(calm, [200, 0, 0, 0], stdout);
+  assert(busy[0] > busy[1] && busy[1] > 0 && busy[2] === 0, stdout);
+  assert(full[0] >= full[2] && full[1] >= full[2] && full[2] > 0, stdout);
+  assertEquals(strict, [200, 0, 0, 0], stdout);
+  assertEquals(gone, [0, 200, 0, 0], stdout);
+  assertEquals(goneStrict, [0, 0, 0, 200], stdout);
+});
+
+Deno.test("deploy.ts, replaces servers under load, and no call fails", async () => {
+  const { code, stdout, stderr } = await run("deploy.ts", "2", "50", "3");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  assertMatch(stdout, /^old-1 +new-1 +\d+ +0 /m);
+  assertStringIncludes(stdout, "150 calls, 0 failed (0 of those that may run twice)");
+});
