@@ -123,6 +123,8 @@ export class Listing {
 
   #put(instance: Instance, suspect: boolean, news: number, touched: Set<string>): void {
     const { id } = instance;
+    // What has no address can't be called, whoever lists it.
+    if (instance.endpoints.length === 0) return this.#remove(id, false, news, touched);
     const before = this.entries.get(id);
     const same = before !== undefined && sameInstance(before.instance, instance);
     this.departures.delete(id);

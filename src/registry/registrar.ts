@@ -248,6 +248,8 @@ export class Registrar {
         this.#lease = undefined;
         this.#state = "fenced";
         return ttlMs;
+      default:
+        throw new RpcError("internal", `Cannot renew: ${JSON.stringify(result)} is no answer to that`);
     }
   }
 

@@ -214,6 +214,18 @@ Deno.test("MergedSet, suspect at one registry, is suspect only if no other lists
   assertEquals(s.text, "a1 b1");
 });
 
+Deno.test("seed defect: an empty list panics: MergedSet, an instance without addresses is not in the set", () => {
+  const s = scene(1);
+  const addressless = { ...a1, endpoints: [] };
+  s.snapshot(0, [addressless, b1]);
+  assertEquals(s.text, "b1");
+  s.changes(0, [put(a1)]);
+  s.changes(0, [put(addressless)]);
+  assertEquals(s.text, "b1");
+  s.snapshot(0, []);
+  assertEquals(s.text, "");
+});
+
 Deno.test("MergedSet, random events of three registries, differences add up, and what is listed live is in the set", () => {
   const seed = below({ u32: () => crypto.getRandomValues(new Uint32Array(1))[0] }, 2 ** 31);
   const random = seededRandom(seed);
