@@ -147,10 +147,11 @@ export class CenterRegistry implements Registry {
     return reply;
   }
 
-  /** Lets whoever wants to try again know when that has a chance. */
+  /** Lets whoever wants to try again know when that has a chance: as soon as the center may be dialled, and not before. */
   #fail(error: unknown): never {
-    const { pauseMs } = this.#channel;
-    if (pauseMs === 0 || !(error instanceof RpcError) || error.code !== "unavailable") throw error;
+    const { state, pauseMs } = this.#channel;
+    const unreached = error instanceof RpcError && (error.code === "unavailable" || error.code === "deadline_exceeded");
+    if (!unreached || state !== "failing" && state !== "connecting") throw error;
     const { code, message, executed, cause } = error;
     throw new RpcError(code, message, { executed, cause, retryAfterMs: pauseMs + TIMER_MS });
   }
