@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Center, Client, type ClientOptions, Server, type ServerOptions } from "@erpc/erpc";
 import { Simulation } from "@erpc/erpc/testing";
+import { ANYBODY } from "../support/anybody.ts";
 
 const CENTERS = (names: string[]) => names.map((name) => `tcp://${name}:7700`);
 
@@ -16,7 +17,7 @@ function world(seed: number) {
     async center(name: string): Promise<void> {
       centers.push(name);
       await simulation.node(name).start(async ({ platform, transport }) => {
-        const center = new Center({ platform, transport });
+        const center = new Center({ platform, transport, tokens: ANYBODY });
         await center.listen(`tcp://${name}:7700`);
         open.set(name, center);
         return center;
