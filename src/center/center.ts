@@ -57,8 +57,8 @@ export interface CenterOptions extends Omit<HostOptions, "interceptors"> {
   data?: string | TextStore;
 }
 
-/** What one connection may take up where nothing is said. */
-const DEFAULT_CENTER_QUOTAS: Readonly<CenterQuotas> = Object.freeze({
+/** What a center takes where nothing is said. */
+export const DEFAULT_CENTER_QUOTAS: Readonly<CenterQuotas> = Object.freeze({
   ...DEFAULT_QUOTAS,
   instancesPerConnection: 1_000,
   watchersPerConnection: 200,

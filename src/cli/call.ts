@@ -6,7 +6,7 @@ import type { CallOptions } from "../client/options.ts";
 import { parseEndpoint } from "../transport/endpoint.ts";
 import { type Args, checked, UsageError } from "./args.ts";
 import { centersOf } from "./center_client.ts";
-import { CENTER, type Command } from "./command.ts";
+import { CENTER, type Command, TOKEN } from "./command.ts";
 import { metadataOf, parseJson, readText } from "./input.ts";
 import type { Io } from "./io.ts";
 import { printable } from "./text.ts";
@@ -21,6 +21,7 @@ export const call: Command = {
   ],
   flags: [
     CENTER,
+    TOKEN,
     { name: "to", value: "endpoint", about: "an endpoint to call directly, without a center" },
     { name: "timeout", value: "ms", about: "how long it may take (default 10000; none with --stream)" },
     { name: "stream", about: "expect many replies, and print each on its line" },
@@ -41,7 +42,7 @@ export const call: Command = {
     const place = placeOf(args);
     const request = await readRequest(args.operands[1], io);
     const balancer = options.hashKey === undefined ? undefined : consistentHash();
-    await using client = new Client({ ...place, balancer });
+    await using client = new Client({ ...place, balancer, token: args.get("token") });
     if (args.has("stream")) {
       for await (const message of client.stream(procedure, request, options)) await print(message ?? null, io);
     } else {

@@ -1,7 +1,10 @@
-import { Center } from "../center/center.ts";
+import { textOf } from "../core/error.ts";
+import type { CenterToken } from "../center/access.ts";
+import { Center, type CenterQuotas, DEFAULT_CENTER_QUOTAS } from "../center/center.ts";
 import { CENTER_ENDPOINT } from "../center/contract.ts";
-import { misuse, UsageError } from "./args.ts";
+import { type Args, checked, misuse, UsageError } from "./args.ts";
 import type { Command } from "./command.ts";
+import { parseJson } from "./input.ts";
 import { untilStopped } from "./io.ts";
 import { type Level, LEVELS, lineLogger } from "./log.ts";
 import { suggest } from "./suggest.ts";
@@ -13,17 +16,31 @@ export const center: Command = {
   operands: [],
   flags: [
     { name: "listen", value: "url", about: `where to listen (default ${CENTER_ENDPOINT})` },
+    { name: "data", value: "folder", about: "keep its routing rules and revisions there" },
+    { name: "token", value: "text", repeats: true, about: "let those who bring it do everything; repeatable" },
+    { name: "tokens", value: "file", about: "a JSON list of tokens, each with what it is good for" },
+    { name: "quota", value: "name=count", repeats: true, about: "how much it takes; repeatable" },
     { name: "log", value: "level", about: "debug, info, warn or error (default info)" },
   ],
   notes: [
     "It runs until it is interrupted, and logs to stderr. What it lists is in its",
     "memory; when it has been restarted, servers register again by themselves.",
     "",
+    "Without tokens it serves those on the same machine and nobody else; with tokens,",
+    "those who bring one. A file of them looks like this, and all but the token may be",
+    'left out; "demo." means every service that begins so, "*" all of them:',
+    "",
+    '  [{"token":"…","owner":"ann","register":["demo."],"watch":["*"],"admin":false}]',
+    "",
+    `Quotas: ${Object.keys(DEFAULT_CENTER_QUOTAS).join(", ")}`.replace(/(.{1,80})(?:, |$)/g, "$1,\n").slice(0, -2),
+    "",
     "  erpc center --listen tcp://127.0.0.1:0    takes any free port",
+    "  erpc center --listen tcp://0.0.0.0:7700 --token $SECRET --data /var/lib/erpc",
   ],
   async run(args, io) {
     const logger = lineLogger(levelOf(args.get("log") ?? "info"), io);
-    const center = new Center({ logger });
+    const options = { logger, data: args.get("data"), tokens: await tokensOf(args), quotas: quotasOf(args) };
+    const center = checked(() => new Center(options));
     await center.listen(args.get("listen")).catch(misuse);
     // Not before: a center that listens nowhere holds nothing, and would only log that it is closed.
     await using _closing = center;
@@ -31,6 +48,40 @@ export const center: Command = {
     return 0;
   },
 };
+
+async function tokensOf(args: Args): Promise<CenterToken[] | undefined> {
+  const everything = { register: ["*"], watch: ["*"], admin: true };
+  const tokens: CenterToken[] = args.all("token").map((token, at) => ({
+    token,
+    owner: `token ${at + 1}`,
+    ...everything,
+  }));
+  const file = args.get("tokens");
+  if (file === undefined) return tokens.length > 0 ? tokens : undefined;
+  const found = await parseJson(readFile(file), `the tokens in ${file}`);
+  if (!Array.isArray(found)) throw new UsageError(`Cannot use the tokens in ${file}: they must be a list`);
+  return [...tokens, ...found];
+}
+
+async function readFile(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new UsageError(`Cannot read ${path}: ${textOf(error)}`);
+  }
+}
+
+function quotasOf(args: Args): Partial<CenterQuotas> {
+  return Object.fromEntries(
+    args.all("quota").map((text) => {
+      const match = /^(\w+)=(\d{1,15})$/.exec(text);
+      if (match === null) throw new UsageError(`Cannot use quota "${text}": write it as name=count`);
+      if (Object.hasOwn(DEFAULT_CENTER_QUOTAS, match[1])) return [match[1], Number(match[2])];
+      const meant = suggest(match[1], Object.keys(DEFAULT_CENTER_QUOTAS));
+      throw new UsageError(`There is no quota "${match[1]}"` + (meant ? `; did you mean "${meant}"?` : ""));
+    }),
+  );
+}
 
 function levelOf(text: string): Level {
   const level = LEVELS.find((level) => level === text);

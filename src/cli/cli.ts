@@ -1,5 +1,6 @@
 /**
- * The command line: runs a center, lists and watches services, calls procedures, sets routing rules.
+ * The command line: runs a center, lists and watches services, calls procedures, sets routing rules, tells what has
+ * changed and who did it, and takes instances out of use.
  *
  * ```sh
  * deno run -A jsr:@erpc/erpc/cli center
@@ -15,6 +16,8 @@ import { parse, UsageError } from "./args.ts";
 import { call } from "./call.ts";
 import { center } from "./center.ts";
 import { type Command, commandHelp, programHelp } from "./command.ts";
+import { drain, evict } from "./evict.ts";
+import { diff, history } from "./history.ts";
 import type { Io } from "./io.ts";
 import { list } from "./list.ts";
 import { route } from "./route.ts";
@@ -25,7 +28,7 @@ import { watch } from "./watch.ts";
 export type { Io };
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
-  [center, list, call, watch, route].map((each) => [each.name, each]),
+  [center, list, call, watch, route, history, diff, drain, evict].map((each) => [each.name, each]),
 );
 
 /**

@@ -31,7 +31,7 @@ export const CENTER: Flag = Object.freeze({
 export const TOKEN: Flag = Object.freeze({
   name: "token",
   value: "text",
-  about: "what proves to the center who you are",
+  about: "what proves who you are",
 });
 
 /** The help of one command. */

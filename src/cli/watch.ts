@@ -23,9 +23,11 @@ export const watch: Command = {
   flags: [CENTER, TOKEN],
   notes: [
     "It runs until it is interrupted; a center that is lost is looked for until it",
-    "returns. A line has the time, + or -, the instance, its endpoint, and the cause:",
+    "returns. A line has the time, a sign, the instance, its endpoint, the cause, and its",
+    "zone and version if it has any:",
     "",
-    "  +  listed (it was there already), registered, updated",
+    "  +  listed (it was there already), registered, updated, trusted (heard again)",
+    "  ?  doubted (not heard, and listed for the time being)",
     "  -  deregistered, drained, expired, fenced, admin, gone (nobody saw why)",
   ],
   async run(args, io) {
@@ -69,6 +71,9 @@ class View {
   readonly #io: Io;
   readonly #columns = new Columns();
   readonly #listed = new Map<string, Instance>();
+  readonly #suspects = new Set<string>();
+  /** Those of an earlier life of the center that it has not told of since it has just started. */
+  readonly #unconfirmed = new Set<string>();
 
   constructor(io: Io) {
     this.#io = io;
@@ -81,39 +86,58 @@ class View {
   async apply(event: WatchEvent): Promise<void> {
     if (event.kind === "snapshot") {
       const listed = new Set(event.instances.map((instance) => instance.id));
+      this.#unconfirmed.clear();
+      for (const id of this.#listed.keys()) if (!listed.has(id)) this.#unconfirmed.add(id);
       // A center that has just started does not know yet who has gone.
-      const gone = event.warming ? [] : [...this.#listed.keys()].filter((id) => !listed.has(id));
-      for (const id of gone) await this.#remove(id, "gone");
-      for (const instance of event.instances) await this.#put(instance, "listed");
+      if (!event.warming) await this.#forgetUnconfirmed();
+      const suspects = new Set(event.suspects);
+      for (const instance of event.instances) await this.#put(instance, "listed", suspects.has(instance.id));
     } else {
       for (const change of event.changes) {
-        if (change.kind === "put") await this.#put(change.instance, "registered");
+        if (change.kind === "put") await this.#put(change.instance, "registered", change.suspect === true);
         else await this.#remove(change.instanceId, change.cause);
       }
+      if (event.warmed) await this.#forgetUnconfirmed();
     }
     this.cursor = { epoch: event.epoch, revision: event.revision };
   }
 
-  async #put(instance: Instance, cause: string): Promise<void> {
-    const before = this.#listed.get(instance.id);
-    this.#listed.set(instance.id, instance);
+  async #put(instance: Instance, cause: string, suspect: boolean): Promise<void> {
+    const { id } = instance;
+    const before = this.#listed.get(id);
+    const doubted = this.#suspects.has(id);
+    this.#listed.set(id, instance);
+    this.#unconfirmed.delete(id);
+    if (suspect) this.#suspects.add(id);
+    else this.#suspects.delete(id);
     if (before === undefined) await this.#print("+", instance, cause);
     else if (JSON.stringify(before) !== JSON.stringify(instance)) await this.#print("+", instance, "updated");
+    if (suspect && !doubted) await this.#print("?", instance, "doubted");
+    else if (doubted && !suspect) await this.#print("+", instance, "trusted");
   }
 
   async #remove(id: string, cause: string): Promise<void> {
     const instance = this.#listed.get(id);
     if (instance === undefined) return;
     this.#listed.delete(id);
+    this.#suspects.delete(id);
+    this.#unconfirmed.delete(id);
     await this.#print("-", instance, cause);
   }
 
-  async #print(sign: "+" | "-", { id, endpoints }: Instance, cause: string): Promise<void> {
-    const mark = styled(sign === "+" ? "green" : "red", sign, this.#io);
-    const row = [timestamp(), mark, ...[id, endpoints.join(","), cause].map(printable)];
+  async #forgetUnconfirmed(): Promise<void> {
+    for (const id of [...this.#unconfirmed]) await this.#remove(id, "gone");
+  }
+
+  async #print(sign: keyof typeof SIGNS, { id, endpoints, zone, version }: Instance, cause: string): Promise<void> {
+    const labels = [zone && `zone ${zone}`, version && `version ${version}`].filter((label) => label !== "").join(", ");
+    const mark = styled(SIGNS[sign], sign, this.#io);
+    const row = [timestamp(), mark, ...[id, endpoints.join(","), cause, labels].map(printable)];
     await this.#io.stdout(this.#columns.line(row) + "\n");
   }
 }
+
+const SIGNS = { "+": "green", "?": "yellow", "-": "red" } as const;
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -46,3 +46,70 @@ Deno.test("erpc center, the address is taken, one line says so, exit code 1", as
   assertEquals([code, out], [1, ""]);
   assertMatch(err, /^unavailable: Cannot listen on tcp:\/\/127\.0\.0\.1:\d+: Address already in use.*\n$/);
 });
+
+Deno.test("erpc center, tokens on the command line and in a file, are what it asks for", async () => {
+  const file = `${await Deno.makeTempDir()}/tokens.json`;
+  await Deno.writeTextFile(file, JSON.stringify([{ token: "reader", watch: ["*"] }]));
+  const args = [
+    "center",
+    "--listen",
+    "tcp://127.0.0.1:0",
+    "--token",
+    "boss",
+    "--tokens",
+    file,
+    "--quota",
+    "instances=1",
+  ];
+  await using running = start(args);
+  const [, endpoint] = await running.io.until(LISTENS);
+  const list = async (token: string) => (await erpc(["list", "--token", token, "--center", endpoint])).code;
+  assertEquals([await list("boss"), await list("reader"), await list("nobody")], [0, 0, 1]);
+  await using server = new Server({ center: endpoint, token: "boss", id: "words-1" });
+  server.handle("demo.hello", () => "hello");
+  await server.listen();
+  assertEquals(server.registration.state, "registered");
+  await using second = new Server({ center: endpoint, token: "boss", id: "words-2" });
+  second.handle("demo.hello", () => "hello");
+  await second.listen();
+  assertMatch(second.registration.centers[0].error ?? "", /there would be 2 instances, and the registry takes 1/);
+  await using reader = new Server({ center: endpoint, token: "reader", id: "words-3" });
+  reader.handle("demo.hello", () => "hello");
+  await reader.listen();
+  assertMatch(reader.registration.centers[0].error ?? "", /Cannot register instance "words-3"/);
+});
+
+Deno.test("erpc center, with data, has its routing rules when it is started again", async () => {
+  const data = `${await Deno.makeTempDir()}/data`;
+  const rule = JSON.stringify({ name: "canary", service: "demo", to: [{ version: "2" }], otherwise: "all" });
+  for (const life of [1, 2]) {
+    await using running = start(["center", "--listen", "tcp://127.0.0.1:0", "--data", data]);
+    const [, endpoint] = await running.io.until(LISTENS);
+    if (life === 1) assertEquals((await erpc(["route", "set", rule, "--center", endpoint])).code, 0);
+    assertMatch((await erpc(["route", "list", "--center", endpoint])).out, /canary/);
+    running.io.stop();
+    assertEquals(await running.ended, 0);
+  }
+});
+
+Deno.test("erpc center, options that can't be used, say so, exit code 2", async () => {
+  const file = `${await Deno.makeTempDir()}/tokens.json`;
+  const rows: [string[], RegExp][] = [
+    [["--quota", "instances"], /^Cannot use quota "instances": write it as name=count\n/],
+    [["--quota", "instance=5"], /^There is no quota "instance"; did you mean "instances"\?\n/],
+    [["--tokens", file], /^Cannot read .*tokens\.json: No such file/],
+  ];
+  for (const [args, message] of rows) {
+    const { code, err } = await erpc(["center", "--listen", "tcp://127.0.0.1:0", ...args]);
+    assertEquals(code, 2);
+    assertMatch(err, message);
+  }
+  for (
+    const [text, message] of [["{", /as JSON/], ["{}", /must be a list/], ["[{}]", /token 1 of the center/]] as const
+  ) {
+    await Deno.writeTextFile(file, text);
+    const { code, err } = await erpc(["center", "--listen", "tcp://127.0.0.1:0", "--tokens", file]);
+    assertEquals(code, 2);
+    assertMatch(err, message);
+  }
+});

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { Center, MemoryRegistry } from "@erpc/erpc";
+import { Center, MemoryRegistry, Server } from "@erpc/erpc";
+import { virtualPlatform } from "../../src/testing/virtual_clock.ts";
 import { instanceOf } from "../registry/instances.ts";
 import { erpc, type FakeIo, start } from "./fake_io.ts";
 
@@ -119,4 +120,45 @@ Deno.test("erpc watch, no center there to begin with, says what could not be rea
   const { code, out, err } = await erpc(["watch", "demo.Words", "--center", "tcp://127.0.0.1:1"]);
   assertEquals([code, out], [1, ""]);
   assertMatch(err, /^unavailable: Cannot connect to tcp:\/\/127\.0\.0\.1:1: Connection refused.*\n$/);
+});
+
+Deno.test("erpc watch, zone and version of who has them; who is doubted and trusted again; and who is gone when a center has warmed up", async () => {
+  const platform = virtualPlatform(1);
+  const started = async (endpoint: string) => {
+    const center = new Center({ platform });
+    await center.listen(endpoint);
+    return center;
+  };
+  const first = await started("tcp://127.0.0.1:0");
+  const { endpoint } = first;
+  const memory = first.registry as MemoryRegistry;
+  await using running = start(["watch", "demo.Words", "--center", endpoint]);
+  await running.io.until(/0 listed\n/);
+  for (let n = 0; n < 4; n++) {
+    await memory.register(instanceOf(`other${n}`, { services: ["demo.Zoo"] }), { ttlMs: 86_400_000 });
+  }
+  await memory.register(instanceOf("a", { zone: "north", version: "2.1" }), { ttlMs: 86_400_000 });
+  await running.io.until(/ a {2,}/);
+  await using server = new Server({ id: "quiet", platform });
+  await server.listen("memory://cli-watch-quiet");
+  const quiet = await memory.register(instanceOf("quiet", { endpoints: [server.endpoint] }));
+  await running.io.until(/ quiet {2,}/);
+  for (let second = 0; second < 15; second++) await platform.clock.advance(1_000);
+  await running.io.until(/doubted\n/);
+  assertEquals(await memory.renew(quiet), "renewed");
+  await running.io.until(/trusted\n/);
+  await first.close();
+  await running.io.until(/Lost the center: .*\n/);
+  await using second = await started(endpoint);
+  await running.io.until(/Lost the center: .*\n(.*\n)*Watching .*: 2 listed\n/);
+  await second.registry.register(instanceOf("quiet", { endpoints: [server.endpoint] }), { ttlMs: 86_400_000 });
+  await platform.clock.advance(21_000);
+  await running.io.until(/gone/);
+  assertEquals(lines(running.io).map((line) => line.replaceAll(/ +/g, " ")), [
+    "+ a tcp://10.0.0.7:4000 registered zone north, version 2.1",
+    "+ quiet memory://cli-watch-quiet registered",
+    "? quiet memory://cli-watch-quiet doubted",
+    "+ quiet memory://cli-watch-quiet trusted",
+    "- a tcp://10.0.0.7:4000 gone zone north, version 2.1",
+  ]);
 });
