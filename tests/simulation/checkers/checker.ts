@@ -58,7 +58,7 @@ export class Story {
   readonly #crashes = new Map<string, number>();
   readonly #nested = new Map<string, CallStory[]>();
   /** When each node stood still or was slow. */
-  readonly #still = new Map<string, { from: number; to: number }[]>();
+  readonly #still = new Map<string, { what: "pause" | "slow"; from: number; to: number }[]>();
 
   /** @throws {TypeError} when the first record is not `begin` */
   constructor(records: readonly HistoryRecord[]) {
@@ -158,13 +158,17 @@ export class Story {
         case "pause":
         case "slow": {
           const still = this.#still.get(node);
-          if (still === undefined) this.#still.set(node, [{ from: at, to: Infinity }]);
-          else still.push({ from: at, to: Infinity });
+          const one = { what: record.what, from: at, to: Infinity };
+          if (still === undefined) this.#still.set(node, [one]);
+          else still.push(one);
           break;
         }
+        // A node that is paused while it is slow does not go on because it would be quick again.
         case "resume":
+          this.#endStill(node, at, "pause");
+          break;
         case "fast":
-          this.#endStill(node, at);
+          this.#endStill(node, at, "slow");
           break;
       }
     }
@@ -180,8 +184,10 @@ export class Story {
     return calls;
   }
 
-  #endStill(node: string, at: number): void {
-    for (const one of this.#still.get(node) ?? []) if (one.to === Infinity) one.to = at;
+  #endStill(node: string, at: number, what?: "pause" | "slow"): void {
+    for (const one of this.#still.get(node) ?? []) {
+      if (one.to === Infinity && (what === undefined || one.what === what)) one.to = at;
+    }
   }
 }
 
