@@ -22,7 +22,7 @@ export const list: Command = {
   flags: [
     CENTER,
     TOKEN,
-    { name: "at", value: "revision", about: "what was listed then; history says which revisions there were" },
+    { name: "at", value: "revision", about: "what was listed then; history says which there were" },
   ],
   notes: [
     "AGE is for how long an instance has been registered without a gap, LEASE how much",
