@@ -23,8 +23,8 @@ export const watch: Command = {
   flags: [CENTER, TOKEN],
   notes: [
     "It runs until it is interrupted; a center that is lost is looked for until it",
-    "returns. A line has the time, a sign, the instance, its endpoint, the cause, and its",
-    "zone and version if it has any:",
+    "returns. A line has the time, a sign, the instance, its endpoint, the cause, and",
+    "its zone and version if it has any:",
     "",
     "  +  listed (it was there already), registered, updated, trusted (heard again)",
     "  ?  doubted (not heard, and listed for the time being)",
