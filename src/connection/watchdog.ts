@@ -14,6 +14,8 @@ import type { Stream } from "./stream.ts";
 
 /** How often a connection with something to watch is looked at. */
 const WATCH_MS = 1_000;
+/** Pings of an idle connection that come no faster are welcome to any peer, also when the network delivers them unevenly (PROTOCOL §8). */
+const WELCOME_PING_MS = 10_000;
 /** For each so many bytes of a frame that have come, it may take a second longer. */
 const BYTES_PER_SECOND = 64 * 1024;
 
@@ -41,6 +43,7 @@ export class Watchdog extends TimerEntry {
   readonly #limits: Readonly<Limits>;
   readonly #timers: Timers;
   readonly #keepaliveMs: number;
+  readonly #idleKeepaliveMs: number;
   readonly #pingTimeoutMs: number;
   #askedAt: number | undefined;
   #partialSince: number | undefined;
@@ -58,6 +61,7 @@ export class Watchdog extends TimerEntry {
     // The server knows how much pinging it can bear.
     const dictated = hello.role === "server" && hello.keepaliveMs > 0;
     this.#keepaliveMs = dictated ? hello.keepaliveMs : limits.keepaliveMs;
+    this.#idleKeepaliveMs = Math.max(limits.idleKeepaliveMs, Math.min(this.#keepaliveMs, WELCOME_PING_MS));
     this.#pingTimeoutMs = dictated && hello.pingTimeoutMs > 0 ? hello.pingTimeoutMs : limits.pingTimeoutMs;
     this.#progressAt = this.#busyAt = now;
     timers.add(this, now + Math.min(WATCH_MS, this.#keepaliveMs));
@@ -109,9 +113,10 @@ export class Watchdog extends TimerEntry {
       outbox.shrink();
       if (now - this.#busyAt >= limits.idleMs) this.#watched.onIdle();
     }
-    const interval = busy ? this.#keepaliveMs : limits.idleKeepaliveMs;
-    if (now - heardAt >= interval) this.#ask(now);
-    this.#timers.add(this, this.#nextLook(now, heardAt + interval));
+    // The same sum here and there: with another one, rounding makes it look again at once, and again.
+    const askAt = heardAt + (busy ? this.#keepaliveMs : this.#idleKeepaliveMs);
+    if (now >= askAt) this.#ask(now);
+    this.#timers.add(this, this.#nextLook(now, askAt));
   }
 
   /** Every second while there is something to watch, and in time for what is known to be due. */
@@ -135,7 +140,7 @@ export class Watchdog extends TimerEntry {
   #lateness(now: number): string | undefined {
     const { outbox, sender, frames } = this.#watched;
     const limits = this.#limits;
-    if (this.#askedAt !== undefined && now - this.#askedAt >= this.#pingTimeoutMs) {
+    if (this.#askedAt !== undefined && now >= this.#askedAt + this.#pingTimeoutMs) {
       return `no answer to a ping in ${this.#pingTimeoutMs} ms (limits.pingTimeoutMs)`;
     }
     if (!outbox.writing || outbox.progress !== this.#writes) {

@@ -56,7 +56,8 @@ export interface Limits {
   idleMs: number;
   /** How long a connection with calls may be silent before it is pinged, in milliseconds. */
   keepaliveMs: number;
-  /** How long a connection without calls may be silent before it is pinged, in milliseconds. */
+  /** How long a connection without calls may be silent before it is pinged, in milliseconds; never less than `keepaliveMs` or 10 s,
+   * whichever is shorter, since peers take faster pings for abuse. */
   idleKeepaliveMs: number;
   /** How long the answer to a ping may take, in milliseconds. */
   pingTimeoutMs: number;
