@@ -11,6 +11,9 @@ import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
 const SKIPPED_PER_SECOND = 100;
 /** How many early resets are forgiven in a second. */
 const RESETS_PER_SECOND = 100;
+/** How many calls for which there is no place are forgiven in a second, and at once beyond three times the places. */
+const REFUSALS_PER_SECOND = 100;
+const SPARE_REFUSALS = 10;
 /** The least time between two pings, where the receiver does not ask for more of them. */
 const MIN_PING_MS = 5_000;
 /** How many pings may come too early before the connection is closed. */
@@ -48,11 +51,10 @@ class Bucket {
 export class Abuse {
   readonly #maxStreams: number;
   readonly #minPingMs: number;
+  readonly #refusals: Bucket;
   readonly #resets: Bucket;
   readonly #skips: Bucket;
   readonly #credits: Bucket;
-  #refused = 0;
-  #refusedAt: number;
   #empty = 0;
   #pingAt = -Infinity;
   #pingTraffic = -1;
@@ -63,7 +65,7 @@ export class Abuse {
   constructor(limits: Readonly<Limits>, keepaliveMs: number, now: number) {
     this.#maxStreams = limits.maxStreams;
     this.#minPingMs = Math.min(MIN_PING_MS, keepaliveMs / 2);
-    this.#refusedAt = now;
+    this.#refusals = new Bucket(3 * limits.maxStreams + SPARE_REFUSALS, REFUSALS_PER_SECOND, now);
     this.#resets = new Bucket(limits.maxEarlyResets, RESETS_PER_SECOND, now);
     this.#skips = new Bucket(SKIPPED_PER_SECOND, SKIPPED_PER_SECOND, now);
     this.#credits = new Bucket(CREDITS_PER_SECOND, CREDITS_PER_SECOND, now);
@@ -81,11 +83,12 @@ export class Abuse {
     }
   }
 
-  /** A call came while all places were taken. */
+  /**
+   * A call came while `running` others had not ended, or after GOAWAY. A peer that takes calls back finds their places taken for
+   * as long as their handlers go on, and can't know that: only a flood is held against it.
+   */
   refused(running: number, now: number): void {
-    if (now - this.#refusedAt > 1_000) this.#refused = 0;
-    this.#refusedAt = now;
-    if (running >= this.#maxStreams && ++this.#refused > this.#maxStreams * 3) {
+    if (running >= this.#maxStreams && !this.#refusals.take(now)) {
       throw calm(`over ${this.#maxStreams * 4} calls at once (limits.maxStreams is ${this.#maxStreams})`);
     }
   }

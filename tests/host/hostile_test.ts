@@ -271,6 +271,22 @@ scene(
   { maxStreams: 1 },
 );
 
+scene(
+  "calls for which there is no place are forgiven when they come in their own time",
+  async ({ dial, clock, running }) => {
+    const peer = await dial().greet();
+    await peer.send(openFrame(1, "t/wait"));
+    // As a client does that takes a call back whose handler goes on.
+    for (let stream = 3; stream < 403; stream += 2) {
+      await peer.send(openFrame(stream, 0));
+      assertEquals((await peer.expect(Kind.reset)).stream, stream);
+      await clock.advance(20);
+    }
+    assertEquals(running.most, 1);
+  },
+  { maxStreams: 1 },
+);
+
 scene("H20 a peer that does not read is closed when its answers pile up", async ({ dial, clock, host }) => {
   const peer = await dial().greet();
   // Calls between the pings, so that it is not their number that ends it.
