@@ -8,6 +8,9 @@ import { type Random, runtimePlatform } from "../core/platform.ts";
 import { EventQueue } from "./event_queue.ts";
 import { EventLog } from "./event_log.ts";
 
+/** How often programs may read their clocks in one event. */
+const MOST_LOOKS = 1_000_000;
+
 /** What an event belongs to: it waits while its machine stands still. */
 export interface Machine {
   /** Its name. */
@@ -65,6 +68,7 @@ export class Scheduler {
   readonly log: EventLog;
   /** How many events have happened. */
   events = 0;
+  #looks = 0;
   readonly #random: Random;
   readonly #queue = new EventQueue<SimulationEvent>();
   #now = 0;
@@ -81,6 +85,15 @@ export class Scheduler {
   /** Milliseconds since the beginning. */
   get now(): number {
     return this.#now;
+  }
+
+  /** A program reads its clock. @throws {Error} when it does so for ever in one event: else an endless loop would say nothing */
+  look(): void {
+    if (++this.#looks > MOST_LOOKS) {
+      throw new Error(
+        `Cannot go on at ${this.#now} ms: a program reads its clock over ${MOST_LOOKS} times in one event`,
+      );
+    }
   }
 
   /** Makes something happen `ms` from now. Without a machine it happens whatever stands still. */
@@ -109,6 +122,7 @@ export class Scheduler {
       return false;
     }
     this.events++;
+    this.#looks = 0;
     this.log.event(this.#now, event.machine?.name ?? "", event.what);
     event.run();
     event.machine?.worked();

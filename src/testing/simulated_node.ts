@@ -51,6 +51,7 @@ export class NodeLife implements Life, NodeContext, Clock {
   }
 
   now(): number {
+    this.#scheduler.look();
     return this.#base + this.#scheduler.now;
   }
 

@@ -186,6 +186,12 @@ export interface Leak extends Base {
   readonly open: string;
 }
 
+/** A node closed connections because their other side broke the protocol. */
+export interface Violation extends Base {
+  readonly what: "violation";
+  readonly count: number;
+}
+
 /** Something failed where nobody could catch it. */
 export interface Uncaught extends Base {
   readonly what: "uncaught";
@@ -223,6 +229,7 @@ export type HistoryRecord =
   | NodeRecord
   | Calm
   | Leak
+  | Violation
   | Uncaught
   | Stuck
   | End;

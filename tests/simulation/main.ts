@@ -2,7 +2,7 @@
  * Runs seeds: `deno task simulate --seeds 300 --seed 1`.
  *
  * `--seeds N` how many (default 1) · `--seed S` the first (default 1) · `--once` each once, without checking that it comes out
- * the same a second time · `--log` prints every event · `--history FILE` writes the records as JSON lines · `--first` stops at
+ * the same a second time · `--hash` prints the hash of each run · `--log` prints every event · `--history FILE` writes the records as JSON lines · `--first` stops at
  * the first failure and prints one line · `--servers`, `--clients`, `--centers`, `--ops`, `--safetyMs` a number and
  * `--without a,b` some faults, otherwise than the seed says.
  */
@@ -12,7 +12,7 @@ import { type Outcome, run } from "./run.ts";
 import { shrink } from "./shrink.ts";
 
 const NUMBERS = ["seeds", "seed", "servers", "clients", "centers", "ops", "safetyMs"] as const;
-const SWITCHES = ["once", "log", "first"] as const;
+const SWITCHES = ["once", "hash", "log", "first"] as const;
 
 interface Asked {
   readonly numbers: Partial<Record<typeof NUMBERS[number], number>>;
@@ -83,6 +83,7 @@ let [virtualMs, events, failures, done] = [0, 0, 0, 0];
 for (let seed = first; seed < first + seeds; seed++) {
   const outcome = await runTwice(seed, overrides, asked);
   done++;
+  if (asked.switches.has("hash")) console.log(`hash ${outcome.hash}`);
   virtualMs += outcome.virtualMs;
   events += outcome.events;
   if (asked.historyFile !== undefined) {

@@ -11,6 +11,7 @@ import {
   Server,
 } from "../../mod.ts";
 import type { Platform } from "../../src/core/platform.ts";
+import type { Logger } from "../../src/core/logger.ts";
 import type { NodeContext } from "../../src/testing/simulated.ts";
 import { ANYBODY } from "../support/anybody.ts";
 import type { Config } from "./config.ts";
@@ -18,9 +19,20 @@ import type { Recorder } from "./history.ts";
 import { type CallerHost, type Op, runNested, runOp } from "./workload/ops.ts";
 import { handlersOf, ID, Work } from "./workload/service.ts";
 
+/** What programs are given beside their node. */
+export interface Site {
+  readonly record: Recorder;
+  /** The time that records have. */
+  now(): number;
+  /** Where nodes say what they have to say. */
+  readonly logger: Logger;
+}
+
 /** The server on a node, and what others want to know of it. */
 export interface ServerNode extends AsyncDisposable {
   readonly server: Server;
+  /** Makes the calls of its handlers. */
+  readonly host: CallerHost;
 }
 
 /** The client on a node. */
@@ -45,7 +57,7 @@ function centersOf(config: Config): string[] {
 }
 
 /** A client as every node has one. */
-function clientOf(config: Config, { platform, transport }: NodeContext, record: Recorder): Client {
+function clientOf(config: Config, { platform, transport }: NodeContext, { record, logger }: Site): Client {
   const where: ClientOptions = config.centers > 0
     ? { center: centersOf(config) }
     : { endpoints: namesOf("server", config.servers).map(endpointOf) };
@@ -58,6 +70,7 @@ function clientOf(config: Config, { platform, transport }: NodeContext, record: 
     hedge: config.hedge,
     interceptors: guarded(config, platform, record),
     limits: config.limits.client,
+    logger,
   });
 }
 
@@ -84,18 +97,19 @@ function guarded({ breaker: options }: Config, platform: Platform, record: Recor
 /** The program of a server: handlers that may call other servers. */
 export function serverProgram(
   config: Config,
-  record: Recorder,
-  now: () => number,
+  site: Site,
 ): (context: NodeContext) => Promise<ServerNode> {
+  const { record, now, logger } = site;
   return async (context) => {
     const { name, incarnation, platform, transport, sleep } = context;
-    const client = clientOf(config, context, record);
+    const client = clientOf(config, context, site);
     const host: CallerHost = { record, now, client, config, sleep };
     const server = new Server({
       id: name,
       platform,
       transport,
       limits: config.limits.server,
+      logger,
       ...(config.centers > 0 ? { center: centersOf(config) } : {}),
     });
     let runs = 0;
@@ -111,6 +125,7 @@ export function serverProgram(
     await server.listen(endpointOf(name));
     return {
       server,
+      host,
       async [Symbol.asyncDispose]() {
         await client.close();
         await server.close();
@@ -122,12 +137,12 @@ export function serverProgram(
 /** The program of a client: makes its calls, each at its time; those whose time was before this life are not made. */
 export function clientProgram(
   config: Config,
-  record: Recorder,
+  site: Site,
   ops: readonly Op[],
-  now: () => number,
 ): (context: NodeContext) => ClientNode {
+  const { record, now } = site;
   return (context) => {
-    const client = clientOf(config, context, record);
+    const client = clientOf(config, context, site);
     const host: CallerHost = { record, now, client, config, sleep: context.sleep };
     const work = async () => {
       for (const op of ops) {
@@ -142,9 +157,9 @@ export function clientProgram(
 }
 
 /** The program of a center. */
-export function centerProgram(): (context: NodeContext) => Promise<Center> {
+export function centerProgram({ logger }: Site): (context: NodeContext) => Promise<Center> {
   return async ({ name, platform, transport }) => {
-    const center = new Center({ platform, transport, id: name, tokens: ANYBODY });
+    const center = new Center({ platform, transport, id: name, tokens: ANYBODY, logger });
     await center.listen(`tcp://${name}:7700`);
     return center;
   };

@@ -1,12 +1,21 @@
 /** One run of a seed: faults on, faults off, everything closed; and then what the checkers say. */
 import { Simulation } from "../../src/testing/simulation.ts";
 import type { SimulatedNode } from "../../src/testing/simulated.ts";
+import { Center } from "../../mod.ts";
 import { check } from "./checkers/mod.ts";
 import type { Problem } from "./checkers/checker.ts";
 import type { Config } from "./config.ts";
 import { calmDown, type Field, strike } from "./faults.ts";
 import type { HistoryRecord } from "./history.ts";
-import { centerProgram, type ClientNode, clientProgram, namesOf, type ServerNode, serverProgram } from "./programs.ts";
+import {
+  centerProgram,
+  type ClientNode,
+  clientProgram,
+  namesOf,
+  type ServerNode,
+  serverProgram,
+  type Site,
+} from "./programs.ts";
 import { History } from "./recording.ts";
 import { drawOps, probe, runOp } from "./workload/ops.ts";
 
@@ -84,6 +93,11 @@ async function live(world: Simulation, history: History, config: Config): Promis
     }),
   });
 
+  // What nodes have to say stands in the log, among the events.
+  const siteOf = (node: SimulatedNode): Site => {
+    const say = (text: string) => world.note(`${node.name} says: ${text}`);
+    return { record: history.of(node), now, logger: { debug: say, info: say, warn: say, error: say } };
+  };
   const keep = async (node: SimulatedNode, starting: Promise<unknown>) => {
     made.delete(node);
     made.set(node, await starting as AsyncDisposable);
@@ -102,10 +116,10 @@ async function live(world: Simulation, history: History, config: Config): Promis
     revive,
   };
 
-  for (const node of centers) void keep(node, node.start(centerProgram()));
-  for (const node of servers) void keep(node, node.start(serverProgram(config, history.of(node), now)));
+  for (const node of centers) void keep(node, node.start(centerProgram(siteOf(node))));
+  for (const node of servers) void keep(node, node.start(serverProgram(config, siteOf(node))));
   for (const [n, node] of clients.entries()) {
-    const program = clientProgram(config, history.of(node), drawOps(config, n), now);
+    const program = clientProgram(config, siteOf(node), drawOps(config, n));
     void keep(node, node.start(program));
   }
 
@@ -122,6 +136,11 @@ async function live(world: Simulation, history: History, config: Config): Promis
     )
   );
   await Promise.all(probes);
+
+  for (const node of world.nodes) {
+    const violations = violationsOf(made.get(node));
+    if (violations > 0 && !config.faults.includes("flips")) history.of(node)({ what: "violation", count: violations });
+  }
 
   // Clients first: then servers must notice by themselves that nobody is there any more.
   for (const node of clients) await node.stop();
@@ -140,6 +159,13 @@ async function live(world: Simulation, history: History, config: Config): Promis
     if (open.length > 0) history.of(node)({ what: "leak", open: open.map(([name, n]) => `${n} ${name}`).join(", ") });
   }
   history.world({ what: "end" });
+}
+
+/** How often a node closed a connection because its peer broke the protocol, which peers of ours never do. */
+function violationsOf(made: unknown): number {
+  if (made instanceof Center) return 0;
+  const { server, host } = made as Partial<ServerNode & ClientNode>;
+  return (server?.stats().counters.violations ?? 0) + (host?.client.stats().counters.violations ?? 0);
 }
 
 function isIdle({ server }: ServerNode): boolean {

@@ -1,4 +1,4 @@
-/** Invariant 7: how many handlers run at once for one connection. */
+/** Invariant 7: how many handlers run at once for one connection; and that both sides keep to the protocol. */
 import type { Checker, Problem } from "./checker.ts";
 
 /** 7: never more handlers run for one connection than it has places, those of calls that were taken back included. */
@@ -20,3 +20,11 @@ export const concurrency: Checker = (story) => {
   }
   return problems.slice(0, 1);
 };
+
+/** Two sides of ours never break the protocol. */
+export const protocolKept: Checker = (story) =>
+  story.records.filter((record) => record.what === "violation").map((record) => ({
+    invariant: "23 protocol",
+    seen: `${record.node} saw its peers break the protocol ${record.count} times`,
+    at: record.at,
+  }));

@@ -1,7 +1,7 @@
 /** All checkers. A group of invariants has a file of its own; what is listed here is checked in every run, simulated or real. */
 import { atMostOnce, cancels, deadlines, settleOnce, truthOfErrors } from "./calls.ts";
 import { type Checker, type Problem, Story } from "./checker.ts";
-import { concurrency } from "./connections.ts";
+import { concurrency, protocolKept } from "./connections.ts";
 import { breakers, retryBudget } from "./guards.ts";
 import { noCrash, noLeaks, progress } from "./ending.ts";
 import { backpressure, streams } from "./streams.ts";
@@ -15,6 +15,7 @@ const CHECKERS: readonly Checker[] = [
   streams,
   backpressure,
   concurrency,
+  protocolKept,
   cancels,
   retryBudget,
   breakers,
