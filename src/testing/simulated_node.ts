@@ -110,6 +110,7 @@ export class NodeModel implements SimulatedNode, Machine {
   readonly #postponed: SimulationEvent[] = [];
   #program: ((context: NodeContext) => unknown) | undefined;
   #made: unknown;
+  #stopping: Promise<void> | undefined;
   #life: NodeLife | undefined;
   /** The life that it is in, or that ended in good order. */
   #left: NodeLife | undefined;
@@ -179,22 +180,17 @@ export class NodeModel implements SimulatedNode, Machine {
     this.resume();
     life.ended = true;
     this.#life = this.#left = undefined;
-    this.#made = undefined;
+    this.#made = this.#stopping = undefined;
     this.#reachable = !silent;
     this.#network.crashed(this, silent);
   }
 
-  async stop(): Promise<void> {
-    const made = this.#made;
-    const life = this.#life;
-    this.#made = undefined;
-    if (typeof made === "object" && made !== null) {
-      if (Symbol.asyncDispose in made) await (made as AsyncDisposable)[Symbol.asyncDispose]();
-      else if (Symbol.dispose in made) (made as Disposable)[Symbol.dispose]();
-    }
-    if (life === undefined || this.#life !== life) return;
-    life.ended = true;
-    this.#life = undefined;
+  stop(): Promise<void> {
+    if (this.#stopping !== undefined) return this.#stopping;
+    const stopping = this.#stop().finally(() => {
+      if (this.#stopping === stopping) this.#stopping = undefined;
+    });
+    return this.#stopping = stopping;
   }
 
   pause(): void {
@@ -225,6 +221,19 @@ export class NodeModel implements SimulatedNode, Machine {
 
   worked(): void {
     if (this.#costMs > 0) this.#busyUntil = this.#scheduler.now + this.#costMs;
+  }
+
+  async #stop(): Promise<void> {
+    const made = this.#made;
+    const life = this.#life;
+    this.#made = undefined;
+    if (typeof made === "object" && made !== null) {
+      if (Symbol.asyncDispose in made) await (made as AsyncDisposable)[Symbol.asyncDispose]();
+      else if (Symbol.dispose in made) (made as Disposable)[Symbol.dispose]();
+    }
+    if (life === undefined || this.#life !== life) return;
+    life.ended = true;
+    this.#life = undefined;
   }
 
   async #begin(): Promise<unknown> {

@@ -268,3 +268,19 @@ Deno.test("RpcError of a call in a simulation has the same explanation as elsewh
     await world.node("server").restart();
   });
 });
+
+Deno.test("a node that is stopped twice at once is stopped when its program has been closed", async () => {
+  const world = new Simulation();
+  await world.run(async () => {
+    const node = world.node("one");
+    let closed = false;
+    await node.start(({ sleep }) => ({
+      async [Symbol.asyncDispose]() {
+        await sleep(1_000);
+        closed = true;
+      },
+    }));
+    await Promise.race([node.stop(), node.stop()]);
+    assertEquals([closed, node.isUp, world.now], [true, false, 1_000]);
+  });
+});
