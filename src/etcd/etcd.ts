@@ -28,6 +28,7 @@
  */
 import { withDefaults } from "../core/options.ts";
 import {
+  type CheckedStoreRegistryOptions,
   DEFAULT_STORE_REGISTRY,
   StoreRegistry,
   type StoreRegistryOptions,
@@ -64,7 +65,7 @@ export interface EtcdRegistryOptions extends StoreRegistryOptions {
  */
 export function etcdRegistry(options: EtcdRegistryOptions): StoreRegistry {
   const { endpoints, prefix = "/erpc/", username, password, fetch = globalThis.fetch, ...rest } = options;
-  const { timeoutMs, platform, logger } = withDefaults(DEFAULT_STORE_REGISTRY, rest);
+  const { timeoutMs, platform, logger } = withDefaults<CheckedStoreRegistryOptions>(DEFAULT_STORE_REGISTRY, rest);
   if (!Array.isArray(endpoints) || endpoints.length === 0) {
     throw new TypeError("Cannot use etcd: the list of endpoints is empty");
   }

@@ -212,7 +212,7 @@ export class EtcdStore implements Store {
     this.#known.clear();
     for (const { instance, token } of entries) this.#known.set(instance.id, token);
     this.#place = Number(revision);
-    return { kind: "listing", entries, epoch, blank: sign === undefined };
+    return { kind: "listing", entries, epoch, warming: sign === undefined };
   }
 
   /** Leaves a sign that names this life of the store, so that one that has lost everything is known by its absence. */

@@ -32,6 +32,7 @@
  */
 import { withDefaults } from "../core/options.ts";
 import {
+  type CheckedStoreRegistryOptions,
   DEFAULT_STORE_REGISTRY,
   StoreRegistry,
   type StoreRegistryOptions,
@@ -63,7 +64,10 @@ export interface RedisRegistryOptions extends StoreRegistryOptions {
  */
 export function redisRegistry(options: RedisRegistryOptions): StoreRegistry {
   const { client, prefix = "{erpc}", ...rest } = options;
-  const { timeoutMs, historyLimit, platform, logger } = withDefaults(DEFAULT_STORE_REGISTRY, rest);
+  const { timeoutMs, historyLimit, platform, logger } = withDefaults<CheckedStoreRegistryOptions>(
+    DEFAULT_STORE_REGISTRY,
+    rest,
+  );
   if (typeof client?.send !== "function" || typeof client.open !== "function") {
     throw new TypeError(
       "Cannot use Redis: the client must be redisClient(…), nodeRedis(…), ioredis(…), or have send and open",

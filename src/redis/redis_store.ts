@@ -96,9 +96,9 @@ export class RedisStore implements Store {
   async #list(signal: AbortSignal): Promise<{ listing: StoreEvent; place: Place }> {
     const sign = hexId(this.#options.platform.random, 16);
     const reply = await this.#run(LIST, "", [sign, String(NEW_MS)], signal);
-    const [epoch, blank, number, at, listed] = reply as [string, number, number, string, [string, string][]];
+    const [epoch, isNew, number, at, listed] = reply as [string, number, number, string, [string, string][]];
     const entries = listed.flatMap(([token, text]) => this.#decode(text, token) ?? []);
-    return { listing: { kind: "listing", entries, epoch, blank: blank === 1 }, place: { number, at } };
+    return { listing: { kind: "listing", entries, epoch, warming: isNew === 1 }, place: { number, at } };
   }
 
   /** Tells what changes behind a place. Returns when something is missing. */

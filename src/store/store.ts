@@ -22,6 +22,8 @@ export interface Store {
    * itself: it throws when the store is lost, soon also when that is silent. Only one loop at a time.
    */
   follow(signal: AbortSignal): AsyncIterable<StoreEvent>;
+  /** Whether it can keep its promises only while somebody follows it. Asked after each registration and renewal. */
+  readonly mustBeFollowed?: boolean;
   /** Lets go of what it holds. */
   close(): Promise<void>;
 }
@@ -33,8 +35,8 @@ export type StoreEvent =
     readonly entries: readonly Entry[];
     /** Names one life of the store: another one has forgotten what this one knew. */
     readonly epoch: string;
-    /** Whether nobody has used the store before, in this life of it. */
-    readonly blank: boolean;
+    /** Whether what is missing may only not have returned yet: the store is new, or lists only who is connected to it. */
+    readonly warming: boolean;
   }
   | { readonly kind: "changes"; readonly changes: readonly StoreChange[] };
 

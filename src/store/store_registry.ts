@@ -38,8 +38,8 @@ export interface StoreRegistryOptions {
   /** How long at most instances stay listed because more than half have vanished, in milliseconds, 0 to a day. Default 300 000. */
   preserveMs?: number;
   /**
-   * For how long, after it has found a store that nobody has used before, it says that what is missing there may only not have
-   * returned yet, in milliseconds, 0 to a day: clients go on calling whom they know meanwhile. Default 20 000.
+   * For how long it says at first of a store that is new, or of one that lists only who is connected to it, that what is missing
+   * there may only not have returned yet, in milliseconds, 0 to a day: clients go on calling whom they know. Default 20 000.
    */
   warmingMs?: number;
   /** How many changes are remembered for watchers that resume or fell behind, 1 to a million. Default 10 000. */
@@ -154,13 +154,16 @@ export class StoreRegistry implements Registry, AsyncDisposable {
       options.signal,
       (signal) => this.#store.register(checked, ttlMs, signal),
     );
+    if (this.#store.mustBeFollowed && !this.#closing.signal.aborted) this.#following ??= this.#follow();
     await this.#seen(() => this.#mirror.tokenOf(checked.id) === lease.token);
     return lease;
   }
 
   /** Starts the time to live anew. */
-  renew(lease: Lease, options: RenewOptions = {}): Promise<RenewResult> {
-    return this.#ask("renew a lease", options.signal, (signal) => this.#store.renew(lease, signal));
+  async renew(lease: Lease, options: RenewOptions = {}): Promise<RenewResult> {
+    const result = await this.#ask("renew a lease", options.signal, (signal) => this.#store.renew(lease, signal));
+    if (this.#store.mustBeFollowed && !this.#closing.signal.aborted) this.#following ??= this.#follow();
+    return result;
   }
 
   /** Ends the lease and the listing; `cause` defaults to `deregistered`. Harmless when they have ended already. */
@@ -200,8 +203,7 @@ export class StoreRegistry implements Registry, AsyncDisposable {
     this.#warmer?.[Symbol.dispose]();
     this.#board.close();
     for (const waiter of this.#waiters) waiter.end();
-    await this.#following;
-    await this.#store.close();
+    await Promise.all([this.#following, this.#store.close()]);
   }
 
   /** Closes it. */
@@ -286,8 +288,8 @@ export class StoreRegistry implements Registry, AsyncDisposable {
     const { logger, warmingMs, platform } = this.#options;
     if (this.#mirror.isKnown) {
       logger.info(`${this.#store.name} is back: what it does not list has the time of its lease to return`);
-    } else if (event.kind === "listing" && event.blank && warmingMs > 0) {
-      logger.info(`${this.#store.name} was never used before: for ${warmingMs} ms, what is missing may return yet`);
+    } else if (event.kind === "listing" && event.warming && warmingMs > 0) {
+      logger.info(`What is missing in ${this.#store.name} may return yet, for ${warmingMs} ms`);
       this.#board.book.directory.warming = true;
       this.#warmer = platform.clock.timer(warmingMs, () => this.#board.endWarming());
     }

@@ -25,13 +25,14 @@ const LEVELS = new Map([
   ["msgpack", 7],
   ["etcd", 7],
   ["redis", 7],
+  ["zookeeper", 7],
   ["testing", 7],
   ["worker", 7],
   ["cli", 7],
 ]);
 
 /** Entries of their own: nothing else imports them. */
-const ENTRIES = new Set(["msgpack", "etcd", "worker", "testing", "cli", "redis"]);
+const ENTRIES = new Set(["msgpack", "etcd", "worker", "testing", "cli", "redis", "zookeeper"]);
 
 interface Source {
   readonly path: string;

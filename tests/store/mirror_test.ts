@@ -12,7 +12,7 @@ function make(believeMs?: number) {
   const mirror = new Mirror(directory, { believeMs, preserveMs: 300_000, preservePerMs: TTL_MS, wall: () => 0 });
   const listing = (now: number, ...ids: string[]) => relisting(now, "e", ...ids);
   const relisting = (now: number, epoch: string, ...ids: string[]) =>
-    mirror.apply({ kind: "listing", entries: ids.map((id) => entryOf(id)), epoch, blank: false }, now);
+    mirror.apply({ kind: "listing", entries: ids.map((id) => entryOf(id)), epoch, warming: false }, now);
   const removed = (now: number, instanceId: string, cause?: "drained" | "expired") =>
     mirror.apply({ kind: "changes", changes: [{ kind: "removed", instanceId, cause }] }, now);
   const put = (now: number, entry: Entry) => mirror.apply({ kind: "changes", changes: [{ kind: "put", entry }] }, now);

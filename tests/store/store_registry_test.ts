@@ -65,7 +65,7 @@ class ScriptedStore implements Store {
   }
 
   list(...ids: string[]): Promise<void> {
-    return this.tell({ kind: "listing", epoch: "e", blank: false, entries: ids.map(entryOf) });
+    return this.tell({ kind: "listing", epoch: "e", warming: false, entries: ids.map(entryOf) });
   }
 }
 
@@ -162,7 +162,7 @@ Deno.test("StoreRegistry, a store that nobody has used before, says that what is
   scene(async ({ store, registry, clock }) => {
     const events = registry.watch("*")[Symbol.asyncIterator]();
     const first = events.next();
-    await store.tell({ kind: "listing", epoch: "e", blank: true, entries: [] });
+    await store.tell({ kind: "listing", epoch: "e", warming: true, entries: [] });
     assertEquals([(await first).value.warming, (await registry.lookup("*")).warming], [true, true]);
     const next = events.next();
     await clock.advance(19_999);

@@ -55,7 +55,7 @@ export async function playOutage(open: () => StoreRegistry, trouble: (scene: Sce
     const server = stack.use(new Server({ id, ttlMs: TTL_MS, ...places[n] }));
     server.handle(Words, words);
     await server.listen();
-    assertEquals(server.registration.state, "registered");
+    await until(() => server.registration.state === "registered");
   }
 
   const stop = stack.use(new Stop());

@@ -28,6 +28,7 @@ const FOLDERS: readonly [string, string][] = [
   ["etcd", "entry: a registry in etcd"],
   ["worker", "entry: handlers in threads of their own"],
   ["redis", "entry: a registry in Redis"],
+  ["zookeeper", "entry: a registry in ZooKeeper"],
   ["testing", "entry: suites and clocks for tests"],
   ["cli", "entry: the command line"],
 ];
