@@ -73,6 +73,9 @@ const REFUSED: Backoff = { firstMs: 1_000, factor: 2, maxMs: 30_000, jitter: 0.5
 /** How long a registry may take to be told that an instance is gone, when nobody asks for proof. */
 const STOP_MS = 1_000;
 
+/** How long whoever leaves in good order waits for a registry that was just lost. */
+const PATIENCE_MS = 1_000;
+
 /** Keeps one instance registered with one registry. Whoever makes one stops it. */
 export class Registrar {
   readonly #registry: Registry;
@@ -161,7 +164,7 @@ export class Registrar {
     this.#abort.abort();
     const late = new AbortController();
     using _timer = this.#platform.clock.timer(STOP_MS, () => late.abort(new Error(`it took over ${STOP_MS} ms`)));
-    await this.#leave("deregistered", late.signal);
+    await this.#leave("deregistered", late.signal, 0);
   }
 
   /**
@@ -173,7 +176,7 @@ export class Registrar {
     signal.addEventListener("abort", () => this.#abort.abort(signal.reason), { once: true });
     if (signal.aborted) this.#abort.abort(signal.reason);
     const unproven = (why: string): Farewell => ({ name, state: "unproven", why });
-    const { lease, failure } = await this.#leave(cause, signal);
+    const { lease, failure } = await this.#leave(cause, signal, PATIENCE_MS);
     if (failure !== undefined) return unproven(`it can't be told: ${textOf(failure)}`);
     if (lease === undefined) return { name, state: "unlisted", why: undefined };
     if (this.#registry.settled === undefined) return unproven("the registry can't tell");
@@ -185,7 +188,11 @@ export class Registrar {
     }
   }
 
-  async #leave(cause: RemovalCause, signal: AbortSignal): Promise<{ lease?: Lease; failure?: unknown }> {
+  async #leave(
+    cause: RemovalCause,
+    signal: AbortSignal,
+    patienceMs: number,
+  ): Promise<{ lease?: Lease; failure?: unknown }> {
     this.#stop.abort();
     this.#wake?.();
     await this.#loop;
@@ -195,7 +202,17 @@ export class Registrar {
     this.#attempted.resolve();
     if (lease === undefined) return {};
     try {
-      await unless(signal, this.#registry.deregister(lease, cause));
+      try {
+        await unless(signal, this.#registry.deregister(lease, cause));
+      } catch (error) {
+        // It may have come back already, and nobody noticed that it was away.
+        const waitMs = error instanceof RpcError ? error.retryAfterMs ?? Infinity : Infinity;
+        if (waitMs > patienceMs) throw error;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        using _timer = this.#platform.clock.timer(waitMs, resolve);
+        await unless(signal, promise);
+        await unless(signal, this.#registry.deregister(lease, cause));
+      }
       return { lease };
     } catch (failure) {
       this.#logger.warn(`Cannot deregister at ${this.#options.name}; the lease will expire by itself`, failure);

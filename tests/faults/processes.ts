@@ -30,6 +30,19 @@ export class ServerProcess extends Child {
   }
 }
 
+/** A center as a process. */
+export class CenterProcess extends Child {
+  /** Where it listens. */
+  endpoint = "";
+
+  /** Starts one, and waits until it listens. */
+  static async start(endpoint = "tcp://127.0.0.1:0"): Promise<CenterProcess> {
+    const center = new CenterProcess(new URL("./programs/center.ts", import.meta.url), endpoint);
+    center.endpoint = await center.line(/^listening on (\S+)$/);
+    return center;
+  }
+}
+
 /** A client of the interop contract as a process: see programs/client.ts for what it can do. */
 export class ClientProcess extends Child {
   constructor(task: "hold" | "expire" | "flood" | "soak", endpoint: string, ...args: string[]) {
