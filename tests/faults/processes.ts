@@ -1,5 +1,5 @@
 /** Servers and clients that can be killed. */
-import type { ServerOptions } from "@erpc/erpc";
+import type { CenterOptions, ServerOptions } from "@erpc/erpc";
 import { Child } from "../support/child.ts";
 
 /** What a server of its own is told; the rest is what every server is told. */
@@ -30,14 +30,21 @@ export class ServerProcess extends Child {
   }
 }
 
+/** What a center of its own is told. */
+export interface CenterProcessOptions extends Pick<CenterOptions, "ttlMs" | "limits"> {
+  /** Where it listens. */
+  readonly endpoint: string;
+}
+
 /** A center as a process. */
 export class CenterProcess extends Child {
   /** Where it listens. */
   endpoint = "";
 
   /** Starts one, and waits until it listens. */
-  static async start(endpoint = "tcp://127.0.0.1:0"): Promise<CenterProcess> {
-    const center = new CenterProcess(new URL("./programs/center.ts", import.meta.url), endpoint);
+  static async start(options: Partial<CenterProcessOptions> = {}): Promise<CenterProcess> {
+    const argument = JSON.stringify({ endpoint: "tcp://127.0.0.1:0", ...options });
+    const center = new CenterProcess(new URL("./programs/center.ts", import.meta.url), argument);
     center.endpoint = await center.line(/^listening on (\S+)$/);
     return center;
   }
