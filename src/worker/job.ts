@@ -8,6 +8,9 @@ export type Pulled = { readonly done: false; readonly value: unknown } | { reado
 
 const END: Pulled = { done: true };
 
+/** What holds for a call in its worker. */
+export type JobLimits = Pick<ToWorker & { kind: "call" }, "graceMs" | "stallMs" | "over">;
+
 /** A call on its way through a worker. It settles once, whatever comes late. */
 export class Job {
   /** Which call it is among those of its pool. */
@@ -44,7 +47,7 @@ export class Job {
   }
 
   /** Begins in a worker. Throws when the request can't be copied. */
-  begin(send: (message: ToWorker) => void): void {
+  begin(send: (message: ToWorker) => void, limits: JobLimits): void {
     const { procedure, metadata, peer } = this.#ctx;
     const { endpoint, instance, zone } = peer;
     const { attempt, hop, criticality, trace } = this.#ctx;
@@ -56,6 +59,7 @@ export class Job {
       metadata: [...metadata],
       remainingMs: this.#ctx.remainingMs(),
       peer: { endpoint, instance, zone },
+      ...limits,
       attempt,
       hop,
       criticality,
@@ -80,7 +84,7 @@ export class Job {
 
   /** Takes what its worker says. */
   take(message: FromWorker): void {
-    if (this.isOver || message.kind === "ready" || message.id !== this.id) return;
+    if (this.isOver || message.kind === "ready" || message.kind === "heard" || message.id !== this.id) return;
     this.#head(message.responseMetadata);
     if (message.kind === "item") {
       this.#wanted?.resolve({ done: false, value: message.value });

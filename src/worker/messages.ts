@@ -17,6 +17,11 @@ export type ToWorker =
     readonly request: unknown;
     readonly metadata: Pairs;
     readonly remainingMs: number;
+    /** How long its handler may compute without a pause beyond that, and at all. */
+    readonly graceMs: number;
+    readonly stallMs: number;
+    /** Holds its id as soon as nobody waits for it any more: this can be seen without a pause. */
+    readonly over: Int32Array;
     readonly peer: { readonly endpoint: string; readonly instance: string; readonly zone: string };
     readonly attempt: number;
     readonly hop: number;
@@ -28,15 +33,18 @@ export type ToWorker =
   /** Nobody waits for it any more: it should end soon. */
   | { readonly kind: "cancel"; readonly id: number };
 
-/** How a call in a worker ended, with what goes back beside it. */
+/** How a call in a worker ended, with what goes back beside it. After an interruption the worker may be in any state. */
 export type Outcome =
   & { readonly kind: "settled"; readonly id: number; readonly responseMetadata: Pairs; readonly trailers: Pairs }
+  & { readonly interrupted: boolean }
   & ({ readonly ok: true; readonly reply: unknown } | { readonly ok: false; readonly error: PlainError });
 
 /** What a worker says to its pool. */
 export type FromWorker =
   /** It has handlers, and takes calls. */
   | { readonly kind: "ready" }
+  /** It knows that nobody waits for its call any more. */
+  | { readonly kind: "heard"; readonly id: number }
   /** One message of a stream. */
   | { readonly kind: "item"; readonly id: number; readonly value: unknown; readonly responseMetadata: Pairs }
   | Outcome;

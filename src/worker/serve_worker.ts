@@ -10,6 +10,7 @@ import { Metadata } from "../core/metadata.ts";
 import { runtimePlatform } from "../core/platform.ts";
 import type { Method, Methods, ReplyOf, RequestOf, Service } from "../core/service.ts";
 import { TraceContext } from "../core/trace_context.ts";
+import { Interrupted, limited } from "./limited.ts";
 import { type FromWorker, toPlain, type ToWorker } from "./messages.ts";
 
 /**
@@ -55,7 +56,9 @@ let listens = false;
  * serveWorker(Words, { count: ({ text }) => ({ words: text.split(/\s+/).length }) });
  * ```
  *
- * A handler may wait, but the worker takes no other call meanwhile. Requests and replies are copied between the threads: they
+ * A handler may wait, but the worker takes no other call meanwhile. One that computes without a pause is interrupted after its
+ * deadline; it can end by itself before that when it looks at `ctx.remainingMs()`, which is 0 as soon as nobody waits for it. What
+ * it computes after it has waited for something can't be interrupted. Requests and replies are copied between the threads: they
  * may hold what `structuredClone` can copy.
  *
  * @throws {TypeError} when the module does not run in a worker, or there is no such method, or one of its kind can't be answered
@@ -102,6 +105,8 @@ class Run implements Context {
   readonly trailers = new Metadata();
   readonly peer: Context["peer"];
   readonly #deadline: number;
+  readonly #limits: Pick<CallMessage, "graceMs" | "stallMs">;
+  readonly #over: Int32Array;
   readonly #abort = new AbortController();
   readonly attempt: number;
   readonly hop: number;
@@ -121,6 +126,8 @@ class Run implements Context {
     this.criticality = message.criticality;
     this.trace = trace && new TraceContext(trace.words, trace.flags, trace.state);
     this.#deadline = runtimePlatform.clock.now() + message.remainingMs;
+    this.#limits = message;
+    this.#over = message.over;
   }
 
   get signal(): AbortSignal {
@@ -128,6 +135,7 @@ class Run implements Context {
   }
 
   remainingMs(): number {
+    if (Atomics.load(this.#over, 0) === this.id) return 0;
     return Math.max(0, this.#deadline - runtimePlatform.clock.now());
   }
 
@@ -138,7 +146,7 @@ class Run implements Context {
       if (route === undefined) {
         throw new RpcError("unimplemented", `The worker has no handler for "${this.procedure}"`, { executed: "no" });
       }
-      const result = route.run(request, this);
+      const result = this.#limited(() => route.run(request, this));
       if (route.streams) this.#replies = iteratorOf(result);
       else this.#succeed(result instanceof Promise ? await result : result);
     } catch (error) {
@@ -149,9 +157,10 @@ class Run implements Context {
   /** Sends the next message of a stream. */
   async pull(): Promise<void> {
     try {
-      // A handler that failed at once has been told of already.
-      const result = await this.#replies?.next();
-      if (result === undefined || this.#settled) return;
+      const replies = this.#replies;
+      if (replies === undefined) return; // the handler failed at once, which has been told already
+      const result = await this.#limited(() => replies.next());
+      if (this.#settled) return;
       if (result.done) this.#succeed(undefined);
       else this.#post({ kind: "item", id: this.id, value: result.value, responseMetadata: [...this.responseMetadata] });
     } catch (error) {
@@ -161,27 +170,39 @@ class Run implements Context {
 
   /** Nobody waits for it any more. */
   async cancel(): Promise<void> {
+    if (this.#settled) return;
+    this.#post({ kind: "heard", id: this.id });
     const reason = new RpcError("cancelled", "The call ended before its handler in the worker did");
     this.#abort.abort(reason);
     if (this.#replies === undefined) return;
+    const replies = this.#replies;
     try {
-      await this.#replies.return?.();
-    } catch {
-      // Nobody is left to be told.
+      await this.#limited(() => replies.return?.());
+      this.#fail(reason);
+    } catch (error) {
+      this.#fail(error);
     }
-    this.#fail(reason);
+  }
+
+  #limited<T>(run: () => T): T {
+    const { graceMs, stallMs } = this.#limits;
+    return limited(Math.max(1, Math.ceil(Math.min(this.remainingMs() + graceMs, stallMs))), run);
   }
 
   #succeed(reply: unknown): void {
     if (this.#settled) return;
-    this.#post({ kind: "settled", id: this.id, ...this.#beside(), ok: true, reply });
+    this.#post({ kind: "settled", id: this.id, ...this.#beside(), interrupted: false, ok: true, reply });
     this.#settled = true;
   }
 
-  #fail(error: unknown): void {
+  #fail(thrown: unknown): void {
     if (this.#settled) return;
     this.#settled = true;
-    const outcome = { kind: "settled", id: this.id, ...this.#beside(), ok: false } as const;
+    const interrupted = thrown instanceof Interrupted;
+    const error = interrupted
+      ? new RpcError("deadline_exceeded", `The handler was interrupted: ${thrown.message}`)
+      : thrown;
+    const outcome = { kind: "settled", id: this.id, ...this.#beside(), interrupted, ok: false } as const;
     try {
       this.#post({ ...outcome, error: toPlain(error) });
     } catch (failure) {

@@ -22,10 +22,12 @@ export interface WorkerPoolOptions {
   /** How many calls may wait for a worker, 0 to 1 000 000; more are refused with `resource_exhausted`. Default 128. */
   maxQueue?: number;
   /**
-   * How long a handler may go on after its call is over (its deadline has passed, or nobody waits for it) before its worker is
-   * ended, in milliseconds, 0 to 60 000. One that computes without a pause does not hear of it, and is always ended. Default 100.
+   * How long a handler may go on after its deadline, or after nobody waits for it any more, in milliseconds, 0 to 60 000. Then its
+   * worker is ended. Default 100.
    */
   graceMs?: number;
+  /** How long a handler may compute without a pause, whatever its deadline, in milliseconds, 1 to 3 600 000. Default 30 000. */
+  stallMs?: number;
   /** How long a worker may take to start, in milliseconds, 1 to 600 000. Default 30 000. */
   startMs?: number;
   /** Time. Default: the runtime's. */
@@ -44,8 +46,10 @@ export interface WorkerPoolStats {
   readonly begun: number;
   /** How many calls were refused because too many waited. */
   readonly refused: number;
-  /** How many workers were ended because they went on after their call was over. */
+  /** How many workers were ended because their handler did not end. */
   readonly overran: number;
+  /** How many workers did not say anything any more, and were given up: each may compute until the process ends. */
+  readonly lost: number;
   /** How many workers failed by themselves. */
   readonly crashed: number;
 }
@@ -56,6 +60,7 @@ const DEFAULTS: Readonly<Required<WorkerPoolOptions>> = Object.freeze({
   size: Math.min(1024, Math.max(1, cores - 1)),
   maxQueue: 128,
   graceMs: 100,
+  stallMs: 30_000,
   startMs: 30_000,
   platform: runtimePlatform,
 });
@@ -68,15 +73,17 @@ const DEFAULTS: Readonly<Required<WorkerPoolOptions>> = Object.freeze({
  * server.handle(Words, { ...others, count: pool.method(Words, "count") });
  * ```
  *
- * A handler that goes on after its deadline, or after its caller has left, is ended with its worker, and another worker takes its
- * place. Whoever makes a pool closes it, after the servers that use it: workers keep the process alive.
+ * A handler that goes on after its deadline is ended with its worker, and another worker takes its place. One that computes
+ * without a pause when its caller leaves is ended at its deadline, too; until then its worker takes no other call. What a handler
+ * computes after it has waited for something can't be interrupted: its worker is given up after `stallMs`, and its thread goes
+ * on. Whoever makes a pool closes it, after the servers that use it: workers keep the process alive.
  */
 export class WorkerPool implements AsyncDisposable {
   readonly #module: string;
   readonly #options: Required<WorkerPoolOptions>;
   readonly #seats = new Set<Seat>();
   readonly #queue = new Set<Job>();
-  readonly #counts = { begun: 0, refused: 0, overran: 0, crashed: 0 };
+  readonly #counts = { begun: 0, refused: 0, overran: 0, lost: 0, crashed: 0 };
   #lastId = 0;
   #closed = false;
 
@@ -91,10 +98,11 @@ export class WorkerPool implements AsyncDisposable {
     }
     this.#module = module.href;
     this.#options = withDefaults(DEFAULTS, options);
-    const { size, maxQueue, graceMs, startMs } = this.#options;
+    const { size, maxQueue, graceMs, stallMs, startMs } = this.#options;
     checkInteger("size", size, 1, 1024);
     checkInteger("maxQueue", maxQueue, 0, 1_000_000);
     checkInteger("graceMs", graceMs, 0, 60_000);
+    checkInteger("stallMs", stallMs, 1, 3_600_000);
     checkInteger("startMs", startMs, 1, 600_000);
   }
 
@@ -199,8 +207,7 @@ export class WorkerPool implements AsyncDisposable {
     if (this.#queue.delete(job)) {
       return job.fail(job.signal.reason ?? new RpcError("cancelled", "The call left the queue", { executed: "no" }));
     }
-    const seat = [...this.#seats].find((seat) => seat.job === job);
-    seat?.leave(this.#options.graceMs);
+    [...this.#seats].find((seat) => seat.job === job)?.leave();
   }
 
   /** Gives waiting calls to workers that have nothing to do, and starts workers for the others as far as there may be more. */
@@ -228,11 +235,14 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   #start(): void {
-    const { platform, startMs } = this.#options;
-    const seat = new Seat(this.#module, platform.clock, startMs, {
+    const seat = new Seat(this.#module, this.#options, {
       idle: () => this.#dispatch(),
       overran: (seat) => {
         this.#counts.overran++;
+        this.#replace(seat);
+      },
+      lost: (seat) => {
+        this.#counts.lost++;
         this.#replace(seat);
       },
       crashed: (seat, error, wasReady) => {

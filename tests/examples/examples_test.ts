@@ -120,6 +120,14 @@ Deno.test("cluster.ts, shares the work among as many processes as it says", asyn
   assertEquals(rows.map((row) => row.length), [4, 5], stdout);
 });
 
+Deno.test("worker.ts, answers other calls while a worker computes, and ends what overruns its deadline", async () => {
+  const { code, stdout, stderr } = await run("worker.ts");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const pings = (label: string) => Number(new RegExp(`^${label} +(\\d+)`, "m").exec(stdout)?.[1]);
+  assert(pings("in a worker") > 5 * pings("in the server's thread"), stdout);
+  assertStringIncludes(stdout, "primes below 9007199254740991: deadline_exceeded\nprimes below 100: 25\n");
+});
+
 Deno.test("msgpack.ts, brings back bytes and 64-bit integers as what they were", async () => {
   const { code, stdout, stderr } = await run("msgpack.ts");
   assertEquals({ code, stderr }, { code: 0, stderr: "" });

@@ -3,7 +3,10 @@ import { clientStream, failure, oneway, serverStream, service, unary } from "@er
 /** What the tests' workers answer. */
 export const Heavy = service("t.Heavy", {
   add: unary<{ a: number; b: number }, { sum: number }>({ idempotent: true }),
-  spin: unary<{ flag?: SharedArrayBuffer } | undefined, void>(),
+  spin: unary<undefined, void>(),
+  poll: unary<undefined, string>(),
+  late: unary<{ ms: number }, string>(),
+  deaf: unary<undefined, void>(),
   wait: unary<undefined, string>(),
   fail: unary<{ how: string }, unknown>(),
   about: unary<undefined, unknown>(),

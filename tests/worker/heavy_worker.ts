@@ -10,6 +10,18 @@ serveWorker(Heavy, {
   spin() {
     for (;;);
   },
+  // Looks whether anybody waits for it, and never pauses.
+  poll(_, ctx) {
+    while (ctx.remainingMs() > 0);
+    return ctx.signal.aborted ? "heard" : "saw";
+  },
+  // Computes after it has waited for something.
+  async late({ ms }) {
+    await Promise.resolve();
+    for (const until = performance.now() + ms; performance.now() < until;);
+    return "late";
+  },
+  deaf: () => new Promise<void>(() => {}),
   // Hears of the end of its call, and ends by itself.
   wait: (_, ctx) => new Promise((resolve) => ctx.signal.addEventListener("abort", () => resolve("woken"))),
   fail({ how }) {

@@ -6,7 +6,20 @@ import { until } from "../support/until.ts";
 import { Heavy } from "./heavy.ts";
 
 const MODULE = new URL("./heavy_worker.ts", import.meta.url);
-const METHODS = ["add", "spin", "wait", "fail", "about", "numbers", "note", "noted", "absent"] as const;
+const METHODS = [
+  "add",
+  "spin",
+  "poll",
+  "late",
+  "deaf",
+  "wait",
+  "fail",
+  "about",
+  "numbers",
+  "note",
+  "noted",
+  "absent",
+] as const;
 
 async function start(
   options: WorkerPoolOptions & { module?: URL } = {},
@@ -40,13 +53,22 @@ Deno.test("a handler in a worker answers, again and again, in the same worker", 
   assertEquals(await Promise.all([1, 2, 3].map((a) => pair.heavy.add({ a, b: a }))), [{ sum: 2 }, { sum: 4 }, {
     sum: 6,
   }]);
-  assertEquals(pair.pool.stats(), { workers: 1, busy: 0, queued: 0, begun: 4, refused: 0, overran: 0, crashed: 0 });
+  assertEquals(pair.pool.stats(), {
+    workers: 1,
+    busy: 0,
+    queued: 0,
+    begun: 4,
+    refused: 0,
+    overran: 0,
+    lost: 0,
+    crashed: 0,
+  });
 });
 
 Deno.test("a handler that computes for ever: its deadline ends it, its worker is replaced, and nothing else is held up", async () => {
   await using pair = await start({ graceMs: 0 });
   await pair.heavy.add({ a: 1, b: 2 });
-  const spinning = pair.heavy.spin(undefined, { timeoutMs: 300 });
+  const spinning = pair.heavy.spin(undefined, { timeoutMs: 500 });
   let over = false;
   const ended = assertRejects(() => spinning, RpcError).finally(() => over = true);
   // The server's own thread answers meanwhile, one call after the other.
@@ -71,11 +93,55 @@ Deno.test("a handler that hears of the end of its call keeps its worker", async 
   assertEquals([pair.pool.stats().overran, pair.pool.stats().workers], [0, 1]);
 });
 
+Deno.test("a handler that does not end when nobody waits for it is ended with its worker", async () => {
+  await using pair = await start({ graceMs: 10 });
+  const stop = new AbortController();
+  const listening = pair.heavy.deaf(undefined, { signal: stop.signal }).catch((error) => error.code);
+  await until(() => pair.pool.stats().busy === 1);
+  stop.abort();
+  assertEquals(await listening, "cancelled");
+  await until(() => pair.pool.stats().overran === 1);
+  assertEquals(await pair.heavy.add({ a: 1, b: 1 }), { sum: 2 });
+});
+
+Deno.test("a handler that computes can see that nobody waits for it, without a pause", async () => {
+  await using pair = await start({ graceMs: 60_000 });
+  const stop = new AbortController();
+  const polling = pair.heavy.poll(undefined, { signal: stop.signal }).catch((error) => error.code);
+  await until(() => pair.pool.stats().busy === 1);
+  stop.abort();
+  assertEquals(await polling, "cancelled");
+  await until(() => pair.pool.stats().busy === 0);
+  assertEquals([pair.pool.stats().overran, pair.pool.stats().workers], [0, 1]);
+});
+
+Deno.test("a handler without a deadline may compute for so long at a time", async () => {
+  await using pair = await start({ stallMs: 100 });
+  const error = await assertRejects(() => pair.heavy.spin(undefined, { timeoutMs: Infinity }), RpcError);
+  assertEquals([error.code, error.executed], ["deadline_exceeded", "yes"]);
+  assertEquals(error.message, "The handler was interrupted: It computed for 100 ms without a pause");
+  assertEquals(await pair.heavy.add({ a: 1, b: 1 }), { sum: 2 });
+  assertEquals([pair.pool.stats().overran, pair.pool.stats().workers], [1, 1]);
+});
+
+Deno.test("a handler that can't be interrupted keeps its worker until it ends, and there is no other in its place", async () => {
+  await using pair = await start({ graceMs: 0 });
+  await pair.heavy.add({ a: 1, b: 1 });
+  const stop = new AbortController();
+  const computing = pair.heavy.late({ ms: 600 }, { signal: stop.signal }).catch((error) => error.code);
+  await until(() => pair.pool.stats().busy === 1);
+  stop.abort();
+  assertEquals(await computing, "cancelled");
+  const next = pair.heavy.add({ a: 2, b: 2 });
+  assertEquals(pair.pool.stats().workers, 1);
+  assertEquals([await next, pair.pool.stats().overran], [{ sum: 4 }, 0]);
+});
+
 Deno.test("calls wait for a worker in order, leave the queue with their callers, and are refused when too many wait", async () => {
   await using pair = await start({ maxQueue: 2, graceMs: 0 }, { client: { retry: false } });
   await pair.heavy.add({ a: 0, b: 0 });
   const stop = new AbortController();
-  const spinning = pair.heavy.spin(undefined, { signal: stop.signal }).catch((error) => error.code);
+  const polling = pair.heavy.poll(undefined, { signal: stop.signal }).catch((error) => error.code);
   await until(() => pair.pool.stats().busy === 1);
   const left = new AbortController();
   const leaving = pair.heavy.add({ a: 1, b: 1 }, { signal: left.signal }).catch((error) => error.code);
@@ -88,31 +154,31 @@ Deno.test("calls wait for a worker in order, leave the queue with their callers,
   assertEquals(await leaving, "cancelled");
   await until(() => pair.pool.stats().queued === 1);
   stop.abort();
-  assertEquals([await spinning, await waiting], ["cancelled", { sum: 4 }]);
-  const { begun, refused } = pair.pool.stats();
-  assertEquals({ begun, refused }, { begun: 3, refused: 1 });
+  assertEquals([await polling, await waiting], ["cancelled", { sum: 4 }]);
+  const { begun, refused, overran } = pair.pool.stats();
+  assertEquals({ begun, refused, overran }, { begun: 3, refused: 1, overran: 0 });
 });
 
 Deno.test("a deadline that passes in the queue is told without a worker", async () => {
   await using pair = await start({ graceMs: 0 });
   const stop = new AbortController();
-  const spinning = pair.heavy.spin(undefined, { signal: stop.signal }).catch((error) => error.code);
+  const polling = pair.heavy.poll(undefined, { signal: stop.signal }).catch((error) => error.code);
   await until(() => pair.pool.stats().busy === 1);
   const error = await assertRejects(() => pair.heavy.add({ a: 1, b: 1 }, { timeoutMs: 50 }), RpcError);
   assertEquals(error.code, "deadline_exceeded");
   await until(() => pair.pool.stats().queued === 0);
   stop.abort();
-  assertEquals([await spinning, pair.pool.stats().begun], ["cancelled", 1]);
+  assertEquals([await polling, pair.pool.stats().begun], ["cancelled", 1]);
 });
 
 Deno.test("as many workers as there may be, each with a call of its own", async () => {
   await using pair = await start({ size: 2, graceMs: 0 });
   const stop = new AbortController();
-  const spinning = pair.heavy.spin(undefined, { signal: stop.signal }).catch((error) => error.code);
+  const polling = pair.heavy.poll(undefined, { signal: stop.signal }).catch((error) => error.code);
   assertEquals(await pair.heavy.add({ a: 1, b: 1 }), { sum: 2 });
   assertEquals([pair.pool.stats().workers, pair.pool.stats().busy], [2, 1]);
   stop.abort();
-  assertEquals(await spinning, "cancelled");
+  assertEquals(await polling, "cancelled");
 });
 
 Deno.test("metadata, trailers and who calls reach the worker and come back", async () => {
@@ -170,16 +236,17 @@ Deno.test("errors of a worker's handler arrive as those of any other", async () 
 Deno.test("a worker that fails by itself fails its call, and the next call gets another", async () => {
   const logged: string[] = [];
   const logger = { debug() {}, info() {}, warn() {}, error: (_: string, error: unknown) => logged.push(`${error}`) };
-  await using pair = await start({ graceMs: 0 }, { server: { logger } });
+  await using pair = await start({ graceMs: 0, stallMs: 300 }, { server: { logger } });
   const error = await assertRejects(() => pair.heavy.fail({ how: "later" }), RpcError);
   assertEquals(error.code, "internal");
   assertStringIncludes(logged[0], "nobody caught this");
   assertEquals(pair.pool.stats().crashed, 1);
   assertEquals(await pair.heavy.add({ a: 1, b: 1 }), { sum: 2 });
-  // One that closes itself says nothing: the deadline notices.
+  // One that closes itself says nothing: it is given up in the end.
   const left = await assertRejects(() => pair.heavy.fail({ how: "leave" }, { timeoutMs: 200 }), RpcError);
   assertEquals(left.code, "deadline_exceeded");
   assertEquals(await pair.heavy.add({ a: 1, b: 1 }), { sum: 2 });
+  assertEquals([pair.pool.stats().lost, pair.pool.stats().workers], [1, 1]);
 });
 
 Deno.test("a module that does not load, or never serves, fails the calls that wait for it, and says why", async () => {
@@ -255,7 +322,7 @@ Deno.test("one-way calls run in a worker, too", async () => {
 Deno.test("closing ends every worker and every call, also those that wait; it is harmless the second time", async () => {
   await using pair = await start();
   await pair.heavy.add({ a: 1, b: 1 });
-  const calls = [pair.heavy.spin(undefined), pair.heavy.add({ a: 1, b: 1 })].map((call) =>
+  const calls = [pair.heavy.poll(undefined), pair.heavy.add({ a: 1, b: 1 })].map((call) =>
     assertRejects(() => call, RpcError, "The pool of workers was closed")
   );
   await until(() => pair.pool.stats().queued === 1);
@@ -274,6 +341,7 @@ Deno.test("misuse of a pool is refused where it happens", () => {
     [pool({ size: 0 }), "size 0"],
     [pool({ maxQueue: -1 }), "maxQueue -1"],
     [pool({ graceMs: 1.5 }), "graceMs 1.5"],
+    [pool({ stallMs: 0 }), "stallMs 0"],
     [pool({ startMs: 0 }), "startMs 0"],
     [pool({ nonsense: 1 }), "nonsense"],
     [() => new WorkerPool(MODULE).method(Heavy, "toString" as never), 'it has no method "toString"'],
