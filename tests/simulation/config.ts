@@ -5,6 +5,7 @@ import type { HedgeOptions } from "../../src/interceptor/hedge.ts";
 import type { RetryOptions } from "../../src/interceptor/retry.ts";
 import type { LinkOptions } from "../../src/testing/link.ts";
 import { Dice } from "./dice.ts";
+import type { Op } from "./workload/ops.ts";
 
 /** What can be done to a run. The first ones are how links are; the others happen at times. */
 export const FAULTS = [
@@ -50,7 +51,23 @@ export interface Config {
   readonly balancer: "roundRobin" | "random" | "consistentHash";
   /** The largest message, in bytes of text. */
   readonly messageBytes: number;
+  readonly habits: Habits;
 }
+
+/** What a run's calls have in common, so that some runs do a lot of what others hardly do. */
+export interface Habits {
+  /** The methods that are called, those that stand there twice more often. */
+  readonly methods: readonly Op["method"][];
+  /** How likely it is that a call is taken back, that its replies are left, that its messages are large, that it may take long. */
+  readonly cancels: number;
+  readonly leaves: number;
+  readonly large: number;
+  readonly patient: number;
+}
+
+const METHODS: Habits["methods"] = [
+  ...["once", "once", "again", "again", "keep", "note", "down", "down", "downAgain", "up", "both", "both"] as const,
+];
 
 /** What can be said otherwise than the seed says. */
 export interface Overrides {
@@ -68,10 +85,10 @@ export function configOf(seed: number, overrides: Overrides = {}): Config {
   const calm = dice.chance(0.1);
   const faults = calm ? [] : dice.some(FAULTS, 0.3).filter((fault) => fault !== "flips" || dice.chance(0.3));
   const drawn = {
-    servers: dice.magnitude(1, 5),
-    clients: dice.magnitude(1, 6),
+    servers: dice.magnitude(1, 8),
+    clients: dice.magnitude(1, 8),
     centers: dice.chance(0.4) ? dice.between(1, 3) : 0,
-    ops: dice.magnitude(6, 40),
+    ops: dice.magnitude(8, 100),
     safetyMs: dice.between(5_000, 30_000),
   };
   const { without = [], ...said } = overrides;
@@ -90,6 +107,17 @@ export function configOf(seed: number, overrides: Overrides = {}): Config {
     ...guardsOf(Dice.for(seed, "guards")),
     balancer: dice.pick(["roundRobin", "random", "consistentHash"]),
     messageBytes: dice.pick([100, 2_000, 20_000, 100_000]),
+    habits: habitsOf(Dice.for(seed, "habits")),
+  };
+}
+
+function habitsOf(dice: Dice): Habits {
+  return {
+    methods: dice.chance(0.5) ? METHODS : dice.shuffled(METHODS).slice(0, dice.between(1, 3)),
+    cancels: dice.pick([0.02, 0.2, 0.2, 0.7]),
+    leaves: dice.pick([0.02, 0.15, 0.5]),
+    large: dice.pick([0.1, 0.2, 0.8]),
+    patient: dice.pick([0.1, 0.4, 0.9]),
   };
 }
 
@@ -178,6 +206,7 @@ export function describeConfig(config: Config): string {
     `limits of servers: ${JSON.stringify(config.limits.server)}`,
     `limits of clients: ${JSON.stringify(config.limits.client)}`,
     `hedge: ${JSON.stringify(hedge)}, breaker: ${JSON.stringify(breaker)}`,
+    `habits: ${JSON.stringify(config.habits)}`,
     `retry: ${JSON.stringify(retry)}, balancer: ${balancer}, messages up to ${messageBytes} bytes`,
   ].join("\n");
 }

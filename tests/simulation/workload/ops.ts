@@ -38,19 +38,18 @@ export function drawOps(config: Config, client: number): Op[] {
 
 function drawOp(config: Config, client: number, n: number): Op {
   const dice = Dice.for(config.seed, "op", client, n);
-  const method = dice.pick(
-    ["once", "once", "again", "again", "keep", "note", "down", "down", "downAgain", "up", "both", "both"] as const,
-  );
-  const large = dice.chance(0.2);
+  const { habits } = config;
+  const method = dice.pick(habits.methods);
+  const large = dice.chance(habits.large);
   const bytes = () => dice.magnitude(0, large ? config.messageBytes : 300);
   const many = () => dice.magnitude(0, large ? 12 : 25);
   const pace = () => dice.chance(0.5) ? 0 : dice.around(dice.pick([2, 50, 300]));
   const delayMs = dice.chance(0.5) ? 0 : dice.around(dice.pick([5, 100, 1_500]));
   const fail = dice.chance(0.1) ? dice.pick(FAILURES) : undefined;
-  const patient = dice.chance(0.4);
+  const patient = dice.chance(habits.patient);
   const streams = method !== "note" && Work.methods[method].kind !== "unary";
   const timeoutMs = patient ? undefined : Math.ceil(dice.around(dice.pick([30, 500, 3_000, 20_000])));
-  const cancelMs = dice.chance(0.2) ? dice.around(dice.pick([0, 5, 100, 2_000])) : undefined;
+  const cancelMs = dice.chance(habits.cancels) ? dice.around(dice.pick([0, 5, 100, 2_000])) : undefined;
   const held = dice.chance(0.05) && (timeoutMs !== undefined || cancelMs !== undefined || !streams);
   return {
     id: `c${client}.${n}`,
@@ -70,7 +69,7 @@ function drawOp(config: Config, client: number, n: number): Op {
     readMs: pace(),
     timeoutMs,
     cancelMs,
-    leaveAfter: dice.chance(0.15) ? dice.between(0, 6) : undefined,
+    leaveAfter: dice.chance(habits.leaves) ? dice.between(0, 6) : undefined,
     retry: dice.chance(0.9),
     waitForReady: dice.chance(0.3),
     hashKey: `key ${dice.between(1, 5)}`,
