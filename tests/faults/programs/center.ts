@@ -1,6 +1,6 @@
 /**
- * A center as a process. Prints where it listens, and then a line for every change in what it lists: what happened, whom it
- * concerned, and when, in milliseconds. Its argument is `CenterProcessOptions` as JSON.
+ * A center as a process. Prints where it listens, and then a line for every connection, and for every change in what it lists: what
+ * happened, whom it concerned, and when, in milliseconds. Its argument is `CenterProcessOptions` as JSON.
  */
 import { Center } from "@erpc/erpc";
 import { runtimePlatform } from "../../../src/core/platform.ts";
@@ -15,6 +15,11 @@ const tell = (text: string) => {
   }
 };
 const nothing = () => {};
-const center = new Center({ ...options, logger: { debug: nothing, info: tell, warn: nothing, error: nothing } });
+const authenticate = () => console.log(`connected at ${runtimePlatform.clock.wall()}`);
+const center = new Center({
+  ...options,
+  authenticate,
+  logger: { debug: nothing, info: tell, warn: nothing, error: nothing },
+});
 await center.listen(endpoint);
 console.log(`listening on ${center.endpoint}`);
