@@ -67,8 +67,9 @@ export class Listing {
     return this.#warming;
   }
 
-  /** Takes an event, and says whose entries it touched. */
+  /** Takes an event, and says whose entries it touched. @throws {TypeError} when it is none; then nothing has changed */
   apply(event: WatchEvent, news: number): Set<string> {
+    if (!isEvent(event)) throw new TypeError("Cannot use what a registry said: it is no event");
     const touched = new Set<string>();
     if (event.kind === "snapshot") this.#replace(event, news, touched);
     else {
@@ -146,4 +147,22 @@ export class Listing {
     this.departures.set(id, { incarnation: before.instance.incarnation, certain, news });
     touched.add(id);
   }
+}
+
+/** Whether all that is read of an event is there: a registry may be of any version, and its author's own. */
+function isEvent(event: WatchEvent): boolean {
+  if (typeof event?.epoch !== "string" || typeof event.revision !== "number") return false;
+  if (event.kind === "snapshot") return Array.isArray(event.instances) && event.instances.every(isInstance);
+  return event.kind === "changes" && Array.isArray(event.changes) &&
+    event.changes.every((change) =>
+      change?.kind === "put"
+        ? isInstance(change.instance)
+        : change?.kind === "removed" && typeof change.instanceId === "string"
+    );
+}
+
+function isInstance(instance: Instance): boolean {
+  return typeof instance?.id === "string" && typeof instance.incarnation === "number" &&
+    Array.isArray(instance.endpoints) && Array.isArray(instance.services) && typeof instance.metadata === "object" &&
+    instance.metadata !== null;
 }
