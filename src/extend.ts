@@ -90,6 +90,9 @@ export type {
 // What servers and clients take and give.
 export type { Handler, PlainHandler } from "./host/handler.ts";
 export type { DrainReport, HostOptions } from "./host/host.ts";
+export type { AdmissionOptions } from "./admission/options.ts";
+export type { AdmissionStats } from "./admission/admission.ts";
+export type { RefusalCause } from "./admission/refusal.ts";
 export type { Authenticate, Claim } from "./connection/handshake.ts";
 export type { Counters } from "./connection/counters.ts";
 export type { ServerDrainReport, ServerStats } from "./server/server.ts";

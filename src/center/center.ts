@@ -26,7 +26,7 @@ import { type CenterState, StateKeeper } from "./state.ts";
 export type CenterQuotas = RegistryQuotas & ConnectionQuotas;
 
 /** How a center is made. */
-export interface CenterOptions extends Omit<HostOptions, "interceptors"> {
+export interface CenterOptions extends Omit<HostOptions, "interceptors" | "admission"> {
   /** What it keeps its instances in. Default: its own memory, which it closes with itself; another one is left open. */
   registry?: Registry;
   /** The routing rules that it begins with. Default: those that it kept in `data`, or none. */
@@ -97,7 +97,7 @@ export class Center implements AsyncDisposable {
   constructor(options: CenterOptions = {}) {
     const { registry, rules, ttlMs, tokens, quotas, allowEndpoint, dialTls, data, authenticate, ...host } = options;
     this.#access = new Access(tokens, authenticate);
-    this.#host = new Host({ ...host, authenticate: this.#access.authenticate });
+    this.#host = new Host({ ...host, authenticate: this.#access.authenticate, admission: false });
     const { settings, transport } = this.#host;
     const { platform, logger } = settings;
     this.#ttlMs = checkInteger("ttlMs", ttlMs ?? DEFAULT_MEMORY_REGISTRY.ttlMs, 1, DAY_MS);

@@ -7,6 +7,8 @@
  * Invariants: a stream number is never used twice; whatever ends the connection goes through `#end`, which settles
  * every call on it exactly once; a violation by the peer ends the connection and nothing else.
  */
+import type { Refusal } from "../admission/refusal.ts";
+import type { Caller } from "../admission/wait_queue.ts";
 import type { Call, Peer, Reply } from "../core/call.ts";
 import type { Code } from "../core/code.ts";
 import { RpcError, textOf } from "../core/error.ts";
@@ -29,7 +31,7 @@ import type { FrameReader } from "../protocol/frame_reader.ts";
 import { Feature, type Hello } from "../protocol/hello.ts";
 import { checkMetadata, readMetadata } from "../protocol/metadata_block.ts";
 import { OpenHeader, readOpen, writeOpen } from "../protocol/open.ts";
-import { readStatus, Status } from "../protocol/status.ts";
+import { readStatus, Status, writeStatus } from "../protocol/status.ts";
 import { GoAwayCode, goAwayName, ProtocolViolation } from "../protocol/violation.ts";
 import type { ByteConnection } from "../transport/byte_connection.ts";
 import { Abuse } from "./abuse.ts";
@@ -51,6 +53,8 @@ const CALLS_PER_TURN = 32;
 const LAST_OWN_STREAM = Math.floor(MAX_STREAM_ID * 0.75);
 /** How many frames that cost no credit may wait for a peer that does not read. */
 const MAX_CONTROL_FRAMES = 1_000;
+/** How long the other side is not told of the load again. */
+const LOAD_EVERY_MS = 100;
 
 /** What a handshake leaves behind. */
 export interface Greeted {
@@ -79,6 +83,8 @@ export class Connection implements CallHost, AnswerHost, Watched {
   load: LoadReport | undefined = undefined;
   /** When it said so, on the platform's clock. */
   loadAt = -Infinity;
+  /** Who calls here, as far as admission tells callers apart. */
+  readonly caller: Caller | undefined;
   /** Resolves, and never rejects, when it is over. */
   readonly closed: Promise<void>;
   readonly #socket: ByteConnection;
@@ -97,6 +103,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   #nextStream: number;
   #lastPeerStream: number;
   #callFrames = 0;
+  #loadToldAt = -Infinity;
   #outgoing = 0;
   #handlers = 0;
   #peerGone: { lastStream: number; reason: string } | undefined;
@@ -113,6 +120,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.hello = greeted.hello;
     this.peer = greeted.peer;
     this.heardAt = platform.clock.now();
+    this.caller = settings.gate?.connected(greeted.peer);
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#socket = greeted.socket;
     this.frames = greeted.reader;
@@ -298,6 +306,13 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.#rest();
   }
 
+  loadToTell(): LoadReport | undefined {
+    const { gate } = this.settings;
+    if (gate === undefined || this.heardAt - this.#loadToldAt < LOAD_EVERY_MS) return undefined;
+    this.#loadToldAt = this.heardAt;
+    return gate.load();
+  }
+
   handlerEnded(): void {
     this.#handlers--;
     this.#rest();
@@ -472,6 +487,14 @@ export class Connection implements CallHost, AnswerHost, Watched {
       }
       return;
     }
+    const { gate } = this.settings;
+    // A call that comes in several frames passes the gate when it is complete.
+    const verdict = gate === undefined || header.timeoutMs === 0
+      ? "pass"
+      : more
+      ? "later"
+      : gate.decide(this.caller!, procedure, header.criticality, timeLeft(header), payload.left, this.heardAt);
+    if (typeof verdict === "object") return this.#refuse(id, header, verdict, payload);
     const name = header.codec ?? this.hello.codecs[0];
     const known = name === undefined ? codec : codecs.get(name);
     const call = new IncomingCall(this, id, procedure, header, known ?? codec);
@@ -506,9 +529,27 @@ export class Connection implements CallHost, AnswerHost, Watched {
       );
     } else if (header.problem !== undefined) {
       call.refuse(new RpcError(header.problem.code, header.problem.message, { executed: "no" }), payload.left);
-    } else call.onOpen(payload.bytes, payload.at, payload.end, more);
+    } else call.onOpen(payload.bytes, payload.at, payload.end, more, verdict);
     // Most handlers of small calls have ended by now, and nothing is left that frames could be for.
     if (!call.isOver && this.#over === undefined) this.#streams.set(id, call);
+  }
+
+  /** Ends a call unrun, and as cheaply as can be: there may be many. */
+  #refuse(id: number, { kind }: OpenHeader, why: Refusal, payload: ByteReader): void {
+    const { counters, gate } = this.settings;
+    counters.callsRefused++;
+    this.intake.discard(payload.left);
+    if (kind === "oneway") {
+      counters.onewaysDropped++;
+      return;
+    }
+    const writer = this.outbox.data;
+    const at = writer.beginFrame(Kind.end, 0, id);
+    const status = this.#status.refuse(why.message, gate!.retryAfterMs());
+    status.load = this.loadToTell();
+    writeStatus(writer, status);
+    writer.endFrame(at);
+    this.#control();
   }
 
   #onData(payload: ByteReader, flags: number, id: number): void {
@@ -649,6 +690,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     // One cause for all: whoever counts failures can tell that this was one.
     const cause = new Error(reason);
     for (const stream of this.#streams.values()) stream.onLost(reason, cause);
+    if (this.caller !== undefined) this.settings.gate?.disconnected(this.caller);
     this.sender.close();
     this.outbox.close();
     for (const wake of this.#pings.values()) wake();
@@ -705,6 +747,10 @@ export class Connection implements CallHost, AnswerHost, Watched {
       void this.closed.then(() => timer[Symbol.dispose]());
     });
   }
+}
+
+function timeLeft({ timeoutMs }: OpenHeader): number {
+  return timeoutMs < 0 ? Infinity : timeoutMs;
 }
 
 function violation(what: string): ProtocolViolation {

@@ -4,10 +4,14 @@
  * Two things end at different times: the stream, when END was sent or RESET came; and the handler, which may go on after
  * a RESET. The call's place stays taken until its handler has ended.
  */
+import type { Waiter } from "../admission/admission.ts";
+import type { Refusal } from "../admission/refusal.ts";
+import type { Caller, Place } from "../admission/wait_queue.ts";
 import { Call, type Context, type Peer, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Criticality } from "../core/criticality.ts";
 import { type Executed, RpcError, textOf, withExecuted } from "../core/error.ts";
+import type { LoadReport } from "../core/load.ts";
 import { isMetadataText, Metadata, REASON_KEY } from "../core/metadata.ts";
 import type { TraceContext } from "../core/trace_context.ts";
 import { Flag, Kind } from "../protocol/frame.ts";
@@ -22,14 +26,21 @@ import { Stream, type StreamHost } from "./stream.ts";
 export interface AnswerHost extends StreamHost {
   /** Who is on the other side. */
   readonly peer: Peer;
+  /** Who that is, as far as admission tells callers apart. */
+  readonly caller: Caller | undefined;
+  /** What the other side is to be told of the load with a reply that goes out now. */
+  loadToTell(): LoadReport | undefined;
   /** Takes note that a handler has ended, and its place is free. */
   handlerEnded(): void;
 }
 
+/** What the gate says of a call; "later" when it was not asked yet, since the message is not complete. */
+export type Verdict = "pass" | "run" | "wait" | "later";
+
 const status = new Status();
 
 /** A call that the other side makes, and what its handler sees of it. */
-export class IncomingCall extends Stream implements Context {
+export class IncomingCall extends Stream implements Context, Waiter {
   readonly procedure: string;
   readonly attempt: number;
   readonly hop: number;
@@ -52,6 +63,15 @@ export class IncomingCall extends Stream implements Context {
   #reason: RpcError | undefined;
   #requests: Inbox | undefined;
   #handler: "waiting" | "running" | "ended" = "waiting";
+  /** What the gate has said. */
+  #verdict: Verdict = "pass";
+  /** Where it waits at the gate. */
+  #place: Place<Waiter> | undefined = undefined;
+  /** Its message while it waits there: not decoded, and not paid back. */
+  #held: { readonly message: Uint8Array; readonly cost: number } | undefined = undefined;
+  /** What the gate gave it, to have it back in the end; −1 when it did not pass there. */
+  #pass = -1;
+  #stamp = 0;
   #headSent = false;
   /** Whether END is on its way; a long reply may still wait for credit. */
   #ended = false;
@@ -101,8 +121,9 @@ export class IncomingCall extends Stream implements Context {
     return Math.max(0, this.#deadline - this.host.settings.platform.clock.now());
   }
 
-  /** Takes the message of its OPEN, and runs it when that is all it waits for. */
-  onOpen(bytes: Uint8Array, at: number, end: number, more: boolean): void {
+  /** Takes the message of its OPEN, and runs it when that is all it waits for. `verdict` is what the gate has said. */
+  onOpen(bytes: Uint8Array, at: number, end: number, more: boolean, verdict: Verdict): void {
+    this.#verdict = verdict;
     if (this.#deadline !== Infinity) {
       if (this.#deadline <= this.host.heardAt) {
         this.host.settings.counters.callsExpired++;
@@ -116,14 +137,43 @@ export class IncomingCall extends Stream implements Context {
       this.#discard(end - at);
       this.openWindow();
       this.#requests = new Inbox((costBytes) => this.consumed(costBytes), () => {});
-      this.#run(undefined, this.#requests);
+      if (this.#mayRun(0)) {
+        this.#run(undefined, this.#requests);
+        this.#ran();
+      }
     } else this.#onPiece(bytes, at, end, end - at, more);
-    if (!this.settled && this.#deadline !== Infinity) this.host.settings.timers.add(this, this.#deadline);
+    if (!this.settled && this.#place === undefined) this.host.settings.timers.add(this, this.#deadline);
   }
 
   /** Whether nothing of it is left on the connection. */
   get isOver(): boolean {
     return this.settled && this.#ended;
+  }
+
+  /** Its turn has come at the gate. */
+  proceed(): void {
+    this.#place = undefined;
+    this.#verdict = "run";
+    if (!this.#mayRun(0)) return;
+    this.host.settings.timers.add(this, this.#deadline);
+    if (this.#requests !== undefined) return this.#run(undefined, this.#requests);
+    const { message, cost } = this.#held!;
+    this.#held = undefined;
+    this.#runWith(message, cost, message, 0, message.length);
+  }
+
+  /** The gate does not let it in. */
+  refused(why: Refusal): void {
+    if (this.settled) return;
+    const { counters, gate } = this.host.settings;
+    counters.callsRefused++;
+    if (this.#kind === "oneway") {
+      counters.onewaysDropped++;
+      this.#ended = true;
+    } else {
+      this.#ended = this.host.sender.sendEnd(this, "", status.refuse(why.message, gate!.retryAfterMs()));
+    }
+    this.#settle();
   }
 
   /** Ends it unrun; what it brought is paid back. */
@@ -155,6 +205,8 @@ export class IncomingCall extends Stream implements Context {
   }
 
   override onDue(): void {
+    if (this.#place !== undefined) return this.refused(this.host.settings.gate!.giveUp(this.#place));
+    if (this.#handler === "waiting") this.host.settings.counters.callsExpired++;
     const error = new RpcError("deadline_exceeded", "The deadline passed before the handler ended", {
       executed: this.started ? "maybe" : "no",
     });
@@ -194,20 +246,79 @@ export class IncomingCall extends Stream implements Context {
         ),
       );
     }
+    if (this.#requests !== undefined || this.#handler !== "waiting" || this.#held !== undefined) {
+      return this.#onMessage(message, cost, bytes, at, end);
+    }
+    if (this.#mayRun(message === "inPlace" ? end - at : message.length)) {
+      this.#runWith(message, cost, bytes, at, end);
+      this.#ran();
+    } else if (this.settled) this.host.intake.consumed(cost);
+    else this.#held = { message: message === "inPlace" ? bytes.slice(at, end) : message, cost };
+  }
+
+  /** Decodes the one request that it has, and runs it. */
+  #runWith(message: Uint8Array | "inPlace", cost: number, bytes: Uint8Array, at: number, end: number): void {
     let value;
     try {
       value = this.decoded(this.#codec, message, bytes, at, end);
     } catch (error) {
       this.host.intake.consumed(cost);
-      return this.#failRequest(
-        new RpcError("invalid_argument", `Cannot decode the request as ${this.#codec.name}: ${textOf(error)}`, {
-          executed: this.started ? "yes" : "no",
-        }),
-      );
+      return this.#undecodable(error);
     }
-    if (this.#requests !== undefined) return this.#requests.push(value, cost);
     this.host.intake.consumed(cost);
-    if (this.#handler === "waiting") this.#run(value, undefined);
+    this.#run(value, undefined);
+  }
+
+  /** One of many requests; or one too many, which is passed over. */
+  #onMessage(message: Uint8Array | "inPlace", cost: number, bytes: Uint8Array, at: number, end: number): void {
+    if (this.#requests === undefined) return this.host.intake.consumed(cost);
+    let value;
+    try {
+      value = this.decoded(this.#codec, message, bytes, at, end);
+    } catch (error) {
+      this.host.intake.consumed(cost);
+      return this.#undecodable(error);
+    }
+    this.#requests.push(value, cost);
+  }
+
+  #undecodable(error: unknown): void {
+    this.#failRequest(
+      new RpcError("invalid_argument", `Cannot decode the request as ${this.#codec.name}: ${textOf(error)}`, {
+        executed: this.started ? "yes" : "no",
+      }),
+    );
+  }
+
+  /** All that it needs is there, so many bytes: whether it runs, rather than wait at the gate or be refused there. */
+  #mayRun(bytes: number): boolean {
+    if (this.#verdict === "pass") return true;
+    const gate = this.host.settings.gate!;
+    const { caller } = this.#owner;
+    const now = this.host.heardAt;
+    const leftMs = this.#deadline - now;
+    if (this.#verdict === "later") {
+      const verdict = gate.decide(caller!, this.procedure, this.criticality, leftMs, bytes, now);
+      if (typeof verdict === "object") {
+        this.refused(verdict);
+        return false;
+      }
+      this.#verdict = verdict;
+      if (verdict === "pass") return true;
+    }
+    if (this.#verdict === "wait") {
+      this.#place = gate.wait(this, caller!, this.criticality, leftMs, bytes, now);
+      this.host.settings.timers.add(this, this.#place.until);
+      return false;
+    }
+    this.#pass = gate.begin();
+    this.#stamp = gate.stamp();
+    return true;
+  }
+
+  /** It was run where it was read, and has done what it could do at once. */
+  #ran(): void {
+    if (this.#pass !== -1) this.host.settings.gate!.ran();
   }
 
   /** Ends the call because of what the caller sent. */
@@ -374,6 +485,7 @@ export class IncomingCall extends Stream implements Context {
     if (status.trailers !== undefined) checkMetadata(status.trailers, hello);
     // What waits is a message that was cut short: END says so, and nothing can come between.
     sender.forget(this);
+    status.load = this.#owner.loadToTell();
     this.#ended = sender.sendEnd(this, encoded, status);
   }
 
@@ -401,14 +513,24 @@ export class IncomingCall extends Stream implements Context {
     this.settled = true;
     this.host.settings.timers.remove(this);
     this.discardPieces();
+    if (this.#place !== undefined) this.#leaveGate(this.#place);
     if (this.#requests !== undefined && this.#reason === undefined) this.#requests.drop();
     if (this.#ended) this.host.forget(this);
     if (this.#handler === "waiting") this.#handlerEnded();
   }
 
+  /** It waits at the gate no longer; what it brought is paid back. */
+  #leaveGate(place: Place<Waiter>): void {
+    this.host.settings.gate!.withdraw(place);
+    this.#place = undefined;
+    this.host.intake.consumed(this.#held?.cost ?? 0);
+    this.#held = undefined;
+  }
+
   #handlerEnded(): void {
     if (this.#handler === "ended") return;
     this.#handler = "ended";
+    if (this.#pass !== -1) this.host.settings.gate!.end(this.#pass, this.procedure, this.#stamp);
     this.#owner.handlerEnded();
   }
 

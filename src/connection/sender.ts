@@ -263,7 +263,8 @@ export class Sender {
     const left = bytes.length - at;
     const credit = Math.min(stream.creditBytes, this.creditBytes);
     const writer = this.#outbox.data;
-    if (status !== undefined && left <= credit && left + status.length <= this.frameBytes) {
+    // A status is never cut: once nothing else is left, it goes whatever its size.
+    if (status !== undefined && left <= credit && (left === 0 || left + status.length <= this.frameBytes)) {
       const frameAt = writer.beginFrame(Kind.end, 0, stream.id);
       writer.raw(status);
       writer.raw(at === 0 ? bytes : bytes.subarray(at));

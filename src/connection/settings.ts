@@ -1,3 +1,4 @@
+import type { Gate } from "../admission/gate.ts";
 import type { Call, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Limits } from "../core/limits.ts";
@@ -45,4 +46,6 @@ export interface Settings {
   readonly counters: Counters;
   /** Answers calls from the other side; without one they are `unimplemented`. */
   readonly respond: Responder | undefined;
+  /** Decides which of those calls run now, wait, or are refused; without one all of them run. */
+  readonly gate?: Gate;
 }

@@ -3,6 +3,11 @@ import { checkCodec, type Codec } from "./codec.ts";
 import { checkCriticality, type Criticality } from "./criticality.ts";
 import { checkDuration, checkInteger } from "./options.ts";
 
+/** Whether a service or a procedure is one that the kit itself offers, rather than its user. */
+export function isOwnService(name: string): boolean {
+  return name.startsWith("erpc.");
+}
+
 /** Which sides stream; a one-way method has no reply at all. */
 export type MethodKind = "unary" | "serverStream" | "clientStream" | "bidi" | "oneway";
 

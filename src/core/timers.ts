@@ -50,6 +50,8 @@ class FunctionEntry extends TimerEntry implements Disposable {
 export class Timers implements Disposable {
   /** The clock that it runs on. */
   readonly clock: Clock;
+  /** How late the runtime was when it last fired the timer, in milliseconds: what the event loop had to do before. */
+  lagMs = 0;
   readonly #slots: (TimerEntry | undefined)[] = new Array(SLOTS).fill(undefined);
   #count = 0;
   #timer: Disposable | undefined;
@@ -139,9 +141,10 @@ export class Timers implements Disposable {
 
   /** Fires what is due. Slots between the last sweep and now are visited once, at most one whole round. */
   #sweep(): void {
+    const now = this.clock.now();
+    this.lagMs = Math.max(0, now - this.#armedFor);
     this.#timer = undefined;
     this.#armedFor = Infinity;
-    const now = this.clock.now();
     const to = Math.floor(now / SLOT_MS);
     const from = Math.max(this.#sweptTo, to - MASK);
     this.#sweptTo = to;

@@ -2,6 +2,8 @@
  * Listens, takes connections, and runs handlers. It knows no registry: a center is a host, and a server is a host that
  * registers itself.
  */
+import { Gate } from "../admission/gate.ts";
+import { type AdmissionOptions, checkAdmission } from "../admission/options.ts";
 import { compose, type Interceptor } from "../core/call.ts";
 import { checkCodec, type Codec } from "../core/codec.ts";
 import { asRpcError, RpcError } from "../core/error.ts";
@@ -46,6 +48,11 @@ export interface HostOptions {
   reflection?: boolean;
   /** What a peer may cost. */
   limits?: Partial<Limits>;
+  /**
+   * What it does with more calls than it can run. `false` runs every call as it comes. By default calls wait while the event
+   * loop is late, and are refused when they would have to for too long.
+   */
+  admission?: AdmissionOptions | false;
   /** Where things are reported. Default: nowhere. */
   logger?: Logger;
   /** Time and chance. Default: the runtime's. */
@@ -105,9 +112,10 @@ export class Host {
     this.transport = options.transport ?? systemTransport;
     this.#authenticate = options.authenticate;
     if (options.tls !== undefined) this.#tls = checkTlsServerOptions(options.tls);
+    const timers = new Timers(platform.clock);
     this.settings = {
       platform,
-      timers: new Timers(platform.clock),
+      timers,
       limits: checkLimits(options.limits),
       codecs: this.#codecs,
       codec: codecs[0],
@@ -121,8 +129,9 @@ export class Host {
       logger: containLogger(options.logger, () => void counters.uncaughtErrors++),
       counters,
       respond,
+      gate: options.admission === false ? undefined : new Gate(checkAdmission(options.admission), timers, platform),
     };
-    const { limits, timers } = this.settings;
+    const { limits } = this.settings;
     this.#once = this.router.once = new Once(limits, timers, () => void counters.callsRepeated++);
     if (options.health !== false) this.handle(Health, this.#health.implementation);
     if (options.reflection !== false) {

@@ -33,11 +33,6 @@ export const Reflection: Service<{
   services: unary<Record<string, never> | undefined, { services: readonly ServiceDescription[] }>({ idempotent: true }),
 });
 
-/** Whether a service is one that the kit itself offers, rather than its user. */
-export function isOwnService(name: string): boolean {
-  return name.startsWith("erpc.");
-}
-
 /** The health of one host: tells those who watch when it changes. */
 export class HealthBoard {
   readonly #router: Router;

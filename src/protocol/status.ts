@@ -57,6 +57,16 @@ export class Status {
     this.problem = undefined;
     return this;
   }
+
+  /** Makes it the end of a call that was not taken: it may go elsewhere, or come again after `retryAfterMs`. */
+  refuse(message: string, retryAfterMs: number): this {
+    this.reset();
+    this.code = "resource_exhausted";
+    this.message = message;
+    this.executed = "no";
+    this.retryAfterMs = retryAfterMs;
+    return this;
+  }
 }
 
 /** Writes a status. */

@@ -1,7 +1,7 @@
 import { RpcError } from "../core/error.ts";
 import { type Logger, silent } from "../core/logger.ts";
 import { checkInteger, withDefaults } from "../core/options.ts";
-import { type Clock, hexId, type Platform, runtimePlatform } from "../core/platform.ts";
+import { type Clock, hexId, inputSeen, type Platform, runtimePlatform } from "../core/platform.ts";
 import { checkServiceName } from "../core/service.ts";
 import { checkInstance } from "./check_instance.ts";
 import { type BookChange, EVERYTHING } from "./directory.ts";
@@ -361,7 +361,7 @@ export class MemoryRegistry implements Registry {
     this.#sweeper = undefined;
     this.#sweeping = true;
     // Renewals that have arrived, and wait because everything stood still, are heard first.
-    await this.#platform.turn();
+    await inputSeen(this.#platform);
     this.#sweeping = false;
     if (this.#closing.signal.aborted) return;
     for (const suspect of this.#book.sweep(this.#clock.now()).dial) this.#dial(suspect);

@@ -1,10 +1,10 @@
+import type { AdmissionStats } from "../admission/admission.ts";
 import { checkDuration, checkInteger, checkNumber } from "../core/options.ts";
-import type { Methods, Service } from "../core/service.ts";
+import { isOwnService, type Methods, type Service } from "../core/service.ts";
 import { centerRegistries } from "../center/center_registry.ts";
 import type { Counters } from "../connection/counters.ts";
 import type { Implementation, PlainHandler } from "../host/handler.ts";
 import { type DrainReport, Host, type HostOptions } from "../host/host.ts";
-import { isOwnService } from "../host/introspection.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Farewell } from "../registry/registrar.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -54,6 +54,8 @@ export interface ServerStats {
   readonly connections: number;
   /** How many handlers are running. */
   readonly handlers: number;
+  /** What became of calls on their way to their handlers; `undefined` with `admission: false`. */
+  readonly admission: AdmissionStats | undefined;
 }
 
 /** How a drain went, and who is known to know that the server has left. */
@@ -109,7 +111,11 @@ export class Server implements AsyncDisposable {
       const { settings, transport } = this.#host;
       const identity = { ...settings.identity, token: options.token ?? "" };
       const dial = dialling(transport, options.centerTls);
-      const centers = centerRegistries(options.center, { ...settings, identity, respond: undefined }, dial);
+      const centers = centerRegistries(
+        options.center,
+        { ...settings, identity, respond: undefined, gate: undefined },
+        dial,
+      );
       this.#registries = centers.map((registry) => ({ name: registry.name, registry }));
     } else this.#registries = options.registry === undefined ? [] : [{ name: "registry", registry: options.registry }];
   }
@@ -180,7 +186,7 @@ export class Server implements AsyncDisposable {
   /** What it has done. */
   stats(): ServerStats {
     const { settings, connections, handlers } = this.#host;
-    return { counters: { ...settings.counters }, connections, handlers };
+    return { counters: { ...settings.counters }, connections, handlers, admission: settings.gate?.stats() };
   }
 
   /**

@@ -11,6 +11,7 @@ const LEVELS = new Map([
   ["transport", 1],
   ["registry", 1],
   ["interceptor", 1],
+  ["admission", 1],
   ["connection", 2],
   ["balancer", 2],
   ["store", 2],

@@ -1,5 +1,13 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
-import { below, fraction, hexId, MAX_TIMER_MS, type Random, runtimePlatform } from "../../src/core/platform.ts";
+import {
+  below,
+  fraction,
+  hexId,
+  inputSeen,
+  MAX_TIMER_MS,
+  type Random,
+  runtimePlatform,
+} from "../../src/core/platform.ts";
 import { seededRandom } from "../../src/testing/seeded_random.ts";
 
 const { clock, random } = runtimePlatform;
@@ -94,4 +102,30 @@ Deno.test("below, many draws, every number as likely", () => {
 Deno.test("hexId, any number of digits, that many from the draws", () => {
   assertEquals(hexId(drawing(0x1234abcd, 5), 16), "1234abcd00000005");
   for (const digits of [0, 1, 8, 9, 32]) assertMatch(hexId(random, digits), new RegExp(`^[\\da-f]{${digits}}$`));
+});
+
+Deno.test("runtimePlatform, input, resolves after input that is waiting was seen, although something runs in every turn", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const dialled = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  using far = await listener.accept();
+  using near = await dialled;
+  let seen = 0;
+  let over = false;
+  const reading = (async () => {
+    const target = new Uint8Array(1);
+    while (!over && await near.read(target) !== null) seen++;
+  })();
+  const busy = (async () => {
+    while (!over) await runtimePlatform.turn();
+  })();
+  for (let sent = 1; sent <= 20; sent++) {
+    await far.write(new Uint8Array([sent]));
+    await inputSeen(runtimePlatform);
+    // What was looked for while it was on its way is there the next time.
+    if (seen < sent) await inputSeen(runtimePlatform);
+    assertEquals(seen, sent);
+  }
+  over = true;
+  far.close();
+  await Promise.all([reading, busy]);
 });

@@ -12,7 +12,9 @@ Deno.test("X20 a server that stands still for 20 s is evicted, registers again, 
   const { clock } = platform;
   await using center = new Center({ platform });
   await center.listen("tcp://127.0.0.1:0");
-  await using server = await ServerProcess.start({ center: center.endpoint, id: "sleeper", beatMs: 50 });
+  // Admission would let late calls wait for a moment, and never run those that were taken back meanwhile.
+  const admission = false;
+  await using server = await ServerProcess.start({ center: center.endpoint, id: "sleeper", beatMs: 50, admission });
   // Without the center, or the client would let go of the connection that the late answers come on.
   await using client = new Client({ endpoints: [server.endpoint], platform });
   const interop = client.service(Interop);

@@ -3,7 +3,8 @@ import type { CenterOptions, ServerOptions } from "@erpc/erpc";
 import { Child } from "../support/child.ts";
 
 /** What a server of its own is told; the rest is what every server is told. */
-export interface ServerProcessOptions extends Pick<ServerOptions, "center" | "id" | "limits" | "ttlMs" | "beatMs"> {
+export interface ServerProcessOptions
+  extends Pick<ServerOptions, "center" | "id" | "limits" | "ttlMs" | "beatMs" | "admission"> {
   /** Where it listens. Default: any port. */
   readonly endpoint?: string;
   /** Whether it takes calls that have one reply and never answers them. */
