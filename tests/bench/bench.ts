@@ -1,7 +1,7 @@
 /**
  * The bench: what calls cost, beside the least that they could cost on the same machine in the same minute.
  *
- *     deno task bench [--quick] [--json] [--seconds N] [--only section,…] [--svg file]
+ *     deno task bench [--quick] [--json] [--seconds N] [--only section,…] [--svg file] [section…]
  *
  * Contenders run in processes of their own, take turns, and are compared round by round.
  */
@@ -9,6 +9,7 @@ import { Child } from "./child.ts";
 import { textOf } from "./report.ts";
 import type { RunOptions, Section, Table } from "./section.ts";
 import { allocationSection } from "./allocation.ts";
+import { centerSection } from "./center.ts";
 import { discoverySection } from "./discovery.ts";
 import { featuresSection } from "./features.ts";
 import { idleSection } from "./idle.ts";
@@ -23,6 +24,7 @@ const SECTIONS: readonly Section[] = [
   unarySection,
   featuresSection,
   discoverySection,
+  centerSection,
   streamsSection,
   allocationSection,
   idleSection,
@@ -33,7 +35,7 @@ const SECTIONS: readonly Section[] = [
 
 const CAVEAT =
   "Both ends on one machine, over loopback: only ratios from the same run mean anything, absolute numbers don't.";
-const USAGE = "deno task bench [--quick] [--json] [--seconds N] [--only section,…] [--svg file]";
+const USAGE = "deno task bench [--quick] [--json] [--seconds N] [--only section,…] [--svg file] [section…]";
 /** How many calls are in flight in the picture. */
 const PLOTTED_IN_FLIGHT = 64;
 
@@ -53,6 +55,7 @@ function flagsOf(args: readonly string[]): Flags {
   let json = false;
   let sections = SECTIONS;
   let svg: string | undefined;
+  const named: Section[] = [];
   for (let n = 0; n < args.length; n++) {
     const [flag, joined] = args[n].split("=", 2);
     const value = () => joined ?? args[++n] ?? "";
@@ -61,8 +64,10 @@ function flagsOf(args: readonly string[]): Flags {
     else if (flag === "--seconds") options = { ...options, ms: milliseconds(value()) };
     else if (flag === "--svg") svg = value();
     else if (flag === "--only") sections = value().split(",").map(sectionOf);
+    else if (!flag.startsWith("-")) named.push(sectionOf(flag));
     else throw new TypeError(`Cannot take "${args[n]}": ${USAGE}`);
   }
+  if (named.length > 0) sections = named;
   return { options, json, sections, svg };
 }
 

@@ -1,0 +1,257 @@
+/** What a center costs that lists many, and how long news takes to those who follow it. */
+import process from "node:process";
+import { Center, type Instance } from "../../mod.ts";
+import { CenterRegistry } from "../../src/center/center_registry.ts";
+import type { Lease } from "../../src/registry/registry.ts";
+import { systemTransport } from "../../src/transport/transport.ts";
+import { makeSettings } from "../support/settings.ts";
+import { answerQuestions, type Child } from "./child.ts";
+import type { Row, RunOptions, Section } from "./section.ts";
+
+const INSTANCES = 10_000;
+/** How many of them each process plays: as many as it may have files open. */
+const PER_PROCESS = 5_000;
+const BEAT_MS = 5_000;
+/** Among how many the news is measured. */
+const LISTED = 1_000;
+const WATCHERS = 1_000;
+const NEWS = 200;
+const QUICK_SHARE = 0.02;
+/** So many say hello at once. */
+const BATCH = 200;
+
+interface Used {
+  readonly cpuUs: number;
+  readonly heapBytes: number;
+}
+
+/** What the herd is asked: to register so many, to beat for so long, to tell some news, to watch. */
+type Question =
+  | { readonly register: number; readonly service: string }
+  | { readonly beatForMs: number }
+  | { readonly news: number; readonly service: string; readonly watchers: number };
+
+async function serveCenter(): Promise<void> {
+  const limits = { maxConnections: INSTANCES + WATCHERS + 10, maxHandshakes: 2 * BATCH };
+  await using center = new Center({ limits });
+  await center.listen("tcp://127.0.0.1:0");
+  await answerQuestions(center.endpoint, (): Used => {
+    (globalThis as { gc?: () => void }).gc?.();
+    const { user, system } = process.cpuUsage();
+    const { heapUsed, external } = process.memoryUsage();
+    return { cpuUs: user + system, heapBytes: heapUsed + external };
+  });
+}
+
+/** So many servers and clients as far as a center can tell: each has a connection of its own. */
+async function playHerd(center: string, connected: string): Promise<void> {
+  const settings = makeSettings();
+  const connect = () => new CenterRegistry(center, settings, systemTransport);
+  const shared = connect();
+  const held: { registry: CenterRegistry; lease: Lease }[] = [];
+  let count = 0;
+
+  const register = async (number: number, service: string) => {
+    for (let made = 0; made < number; made += BATCH) {
+      await Promise.all(Array.from({ length: Math.min(BATCH, number - made) }, async () => {
+        const registry = connected === "each" ? connect() : shared;
+        held.push({ registry, lease: await registry.register(instanceOf(service, count++)) });
+      }));
+    }
+    return {};
+  };
+
+  /** Renews each lease every five seconds, spread evenly, and gives how long the answers took. */
+  const beat = async (ms: number) => {
+    const latencies: number[] = [];
+    const pending = new Set<Promise<void>>();
+    const startedAt = performance.now();
+    for (let n = 0; performance.now() - startedAt < ms;) {
+      for (const due = ((performance.now() - startedAt) * held.length) / BEAT_MS; n < due; n++) {
+        const { registry, lease } = held[n % held.length];
+        const askedAt = performance.now();
+        const renewed = registry.renew(lease).then((result) => {
+          if (result !== "renewed") throw new Error(`A renewal was answered with ${result}`);
+          latencies.push(performance.now() - askedAt);
+          pending.delete(renewed);
+        });
+        pending.add(renewed);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await Promise.all(pending);
+    return { count: latencies.length, latencies: quantilesOf(latencies) };
+  };
+
+  /** Registers one after the other, and gives how long until the first of the watchers, and the last of them, knew of each. */
+  const tellNews = async (number: number, service: string, watchers: number) => {
+    const stop = new AbortController();
+    const seen = new Map<string, () => void>();
+    let begun = 0;
+    const loops = Array.from({ length: watchers }, async (_, n) => {
+      const registry = connected === "each" && n > 0 ? connect() : shared;
+      for await (const event of registry.watch(service, { signal: stop.signal })) {
+        if (event.kind === "snapshot") begun++;
+        else for (const change of event.changes) if (change.kind === "put") seen.get(change.instance.id)?.();
+      }
+      if (registry !== shared) await registry.close();
+    });
+    while (begun < watchers) await new Promise((resolve) => setTimeout(resolve, 20));
+    const toFirst: number[] = [];
+    const toLast: number[] = [];
+    for (let n = 0; n < number; n++) {
+      const instance = instanceOf(service, count++);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const startedAt = performance.now();
+      let told = 0;
+      seen.set(instance.id, () => {
+        if (++told === 1) toFirst.push(performance.now() - startedAt);
+        if (told === watchers) resolve();
+      });
+      const lease = await shared.register(instance);
+      await promise;
+      toLast.push(performance.now() - startedAt);
+      seen.delete(instance.id);
+      await shared.deregister(lease);
+    }
+    stop.abort();
+    await Promise.all(loops);
+    return { toFirst: quantilesOf(toFirst), toLast: quantilesOf(toLast) };
+  };
+
+  await answerQuestions("ready", (asked) => {
+    const question = asked as Question;
+    if ("register" in question) return register(question.register, question.service);
+    if ("beatForMs" in question) return beat(question.beatForMs);
+    return tellNews(question.news, question.service, question.watchers);
+  });
+  await Promise.all([shared, ...new Set(held.map(({ registry }) => registry))].map((registry) => registry.close()));
+  settings.timers[Symbol.dispose]();
+}
+
+/** An instance as servers register them. */
+function instanceOf(service: string, n: number): Instance {
+  return {
+    id: `${process.pid}-${n.toString(16).padStart(16, "0")}`,
+    incarnation: 1_790_000_000_000 + n,
+    endpoints: [`tcp://10.${n >> 16 & 255}.${n >> 8 & 255}.${n & 255}:4000`],
+    services: [service, "bench.Common"],
+    zone: "eu-north-1a",
+    weight: 1,
+    version: "2.14.3",
+    metadata: { commit: "5dca8ee", pool: "default" },
+  };
+}
+
+interface Quantiles {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+function quantilesOf(values: number[]): Quantiles {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+  return { p50: at(0.5), p99: at(0.99) };
+}
+
+/** What a center costs, and how long news takes. */
+export const centerSection: Section = {
+  name: "center",
+  v8Flags: ["--expose-gc"],
+  roles: { center: serveCenter, herd: playHerd },
+  async run(options, start) {
+    const quick = options.ms < 500;
+    const share = (count: number) => quick ? Math.ceil(count * QUICK_SHARE) : count;
+    const rows: Row[] = [
+      ...await beats(share(INSTANCES), share(PER_PROCESS), options, quick, start),
+      ...await news(share(LISTED), share(NEWS), share(WATCHERS), start),
+    ];
+    return {
+      title: `A center: ${share(INSTANCES)} instances with a connection each; news among ${share(LISTED)} instances`,
+      columns: [{ key: "what", title: "what" }, { key: "figure", title: "figure", digits: 1 }, {
+        key: "unit",
+        title: "unit",
+      }, { key: "target", title: "target" }],
+      rows,
+    };
+  },
+};
+
+type Start = Parameters<Section["run"]>[1];
+
+async function beats(
+  instances: number,
+  perProcess: number,
+  options: RunOptions,
+  quick: boolean,
+  start: Start,
+): Promise<Row[]> {
+  const bytes = await bytesPerInstance(instances, start);
+  await using stack = new AsyncDisposableStack();
+  const center = stack.use(await start("center"));
+  const herds: Child[] = [];
+  for (let made = 0; made < instances; made += perProcess) {
+    const herd = stack.use(await start("herd", center.hello as string, "each"));
+    await herd.ask({ register: Math.min(perProcess, instances - made), service: "bench.Many" });
+    herds.push(herd);
+  }
+  const before = await center.ask("used") as Used;
+  const startedAt = performance.now();
+  const beatForMs = quick ? options.ms : 2 * BEAT_MS;
+  const answers = await Promise.all(herds.map((herd) => herd.ask({ beatForMs })));
+  const ms = performance.now() - startedAt;
+  const { cpuUs } = await center.ask("used") as Used;
+  const found = answers as { count: number; latencies: Quantiles }[];
+  const renewals = found.reduce((sum, { count }) => sum + count, 0);
+  return [
+    { what: "renewals", figure: renewals / (ms / 1_000), unit: "per s", target: `${instances / (BEAT_MS / 1_000)}` },
+    { what: "share of one core", figure: (cpuUs - before.cpuUs) / (10 * ms), unit: "%", target: "< 25" },
+    {
+      what: "renewal, p99",
+      figure: Math.max(...found.map(({ latencies }) => latencies.p99)),
+      unit: "ms",
+      target: "≤ 50",
+    },
+    { what: "memory of an instance", figure: bytes, unit: "bytes", target: "≤ 2048" },
+  ];
+}
+
+/** What a center's heap grows by, over one connection: what connections cost is measured elsewhere. */
+async function bytesPerInstance(instances: number, start: Start): Promise<number> {
+  await using center = await start("center");
+  await using herd = await start("herd", center.hello as string, "shared");
+  // Over one connection no more are taken.
+  const each = Math.min(instances, 1_000);
+  const herds = [herd];
+  await using stack = new AsyncDisposableStack();
+  while (herds.length * each < instances) {
+    herds.push(stack.use(await start("herd", center.hello as string, "shared")));
+  }
+  await herd.ask({ news: 1, service: "bench.Warm", watchers: 1 });
+  const before = await center.ask("used") as Used;
+  for (const one of herds) await one.ask({ register: each, service: "bench.Many" });
+  const after = await center.ask("used") as Used;
+  return (after.heapBytes - before.heapBytes) / (each * herds.length);
+}
+
+async function news(listed: number, count: number, watchers: number, start: Start): Promise<Row[]> {
+  await using center = await start("center");
+  await using herd = await start("herd", center.hello as string, "each");
+  await herd.ask({ register: listed, service: "bench.Many" });
+  const one = await herd.ask({ news: count, service: "bench.Many", watchers: 1 }) as Record<string, Quantiles>;
+  const many = await herd.ask({ news: Math.ceil(count / 10), service: "bench.Many", watchers }) as Record<
+    string,
+    Quantiles
+  >;
+  return [
+    { what: "registered → seen by a watcher, p50", figure: one.toFirst.p50, unit: "ms", target: "" },
+    { what: "registered → seen by a watcher, p99", figure: one.toFirst.p99, unit: "ms", target: "≤ 50" },
+    { what: `registered → seen by the last of ${watchers}, p50`, figure: many.toLast.p50, unit: "ms", target: "" },
+    {
+      what: `registered → seen by the last of ${watchers}, p99`,
+      figure: many.toLast.p99,
+      unit: "ms",
+      target: "≤ 1000",
+    },
+  ];
+}
