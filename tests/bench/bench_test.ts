@@ -40,6 +40,14 @@ Deno.test("bench prints a row of numbers for every contender and load, when it i
   }
 });
 
+Deno.test("bench measures a center, when that is named", async () => {
+  const { code, out, err } = await bench("--quick", "--json", "center");
+  assertEquals(code, 0, err);
+  const { tables }: Printed = JSON.parse(out);
+  assertEquals(tables.map(({ section, rows }) => [section, rows.length]), [["center", 8]]);
+  for (const { what, figure } of tables[0].rows) assert(figure as number > 0, `${what}: ${figure}`);
+});
+
 Deno.test("bench says what it can be told and fails, when a flag is unknown", async () => {
   const { code, err } = await bench("--fast");
   assertEquals(code, 1);

@@ -88,14 +88,20 @@ async function playHerd(center: string, connected: string): Promise<void> {
     const stop = new AbortController();
     const seen = new Map<string, () => void>();
     let begun = 0;
-    const loops = Array.from({ length: watchers }, async (_, n) => {
-      const registry = connected === "each" && n > 0 ? connect() : shared;
+    const loops: Promise<void>[] = [];
+    const watch = async (registry: CenterRegistry) => {
       for await (const event of registry.watch(service, { signal: stop.signal })) {
         if (event.kind === "snapshot") begun++;
         else for (const change of event.changes) if (change.kind === "put") seen.get(change.instance.id)?.();
       }
       if (registry !== shared) await registry.close();
-    });
+    };
+    while (loops.length < watchers) {
+      while (loops.length < watchers && loops.length - begun < BATCH) {
+        loops.push(watch(connected === "each" && loops.length > 0 ? connect() : shared));
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
     while (begun < watchers) await new Promise((resolve) => setTimeout(resolve, 20));
     const toFirst: number[] = [];
     const toLast: number[] = [];
