@@ -1,4 +1,6 @@
 import { textOf } from "../core/error.ts";
+import type { Logger } from "../core/logger.ts";
+import type { Registry } from "../registry/registry.ts";
 import type { CenterToken } from "../center/access.ts";
 import { Center, type CenterQuotas, DEFAULT_CENTER_QUOTAS } from "../center/center.ts";
 import { CENTER_ENDPOINT } from "../center/contract.ts";
@@ -7,6 +9,7 @@ import type { Command } from "./command.ts";
 import { parseJson } from "./input.ts";
 import { untilStopped } from "./io.ts";
 import { type Level, LEVELS, lineLogger } from "./log.ts";
+import { openStore } from "./store.ts";
 import { suggest } from "./suggest.ts";
 
 /** Runs a center. */
@@ -16,6 +19,7 @@ export const center: Command = {
   operands: [],
   flags: [
     { name: "listen", value: "url", about: `where to listen (default ${CENTER_ENDPOINT})` },
+    { name: "store", value: "url", about: "keep what it lists in etcd, Redis or ZooKeeper" },
     { name: "data", value: "folder", about: "keep its routing rules and revisions there" },
     { name: "token", value: "text", repeats: true, about: "let those who bring it do everything; repeatable" },
     { name: "tokens", value: "file", about: "a JSON list of tokens, each with what it is good for" },
@@ -25,6 +29,13 @@ export const center: Command = {
   notes: [
     "It runs until it is interrupted, and logs to stderr. What it lists is in its",
     "memory; when it has been restarted, servers register again by themselves.",
+    "",
+    "Any number of centers may stand before one store, as may servers and clients that",
+    "use the store themselves:",
+    "",
+    "  etcd://10.0.0.1:2379,10.0.0.2:2379/prefix    etcds:// for TLS, user:password@",
+    "  redis://10.0.0.1:6379/database               rediss:// for TLS, user:password@",
+    "  zookeeper://10.0.0.1:2181,10.0.0.2:2181/path",
     "",
     "Without tokens it serves those on the same machine and nobody else; with tokens,",
     "those who bring one. A file of them looks like this, and all but the token may be",
@@ -39,15 +50,30 @@ export const center: Command = {
   ],
   async run(args, io) {
     const logger = lineLogger(levelOf(args.get("log") ?? "info"), io);
-    const options = { logger, data: args.get("data"), tokens: await tokensOf(args), quotas: quotasOf(args) };
+    await using closing = new AsyncDisposableStack();
+    const registry = await registryOf(args, logger, closing);
+    const options = { logger, registry, data: args.get("data"), tokens: await tokensOf(args), quotas: quotasOf(args) };
     const center = checked(() => new Center(options));
     await center.listen(args.get("listen")).catch(misuse);
     // Not before: a center that listens nowhere holds nothing, and would only log that it is closed.
-    await using _closing = center;
+    closing.use(center);
     await untilStopped(io.signal);
     return 0;
   },
 };
+
+/** The store that it is to stand before, if any, which is left after the center has been closed. */
+async function registryOf(
+  args: Args,
+  logger: Logger,
+  closing: AsyncDisposableStack,
+): Promise<Registry | undefined> {
+  const url = args.get("store");
+  if (url === undefined) return undefined;
+  const { registry, leave } = await openStore(url, logger);
+  closing.defer(leave);
+  return registry;
+}
 
 async function tokensOf(args: Args): Promise<CenterToken[] | undefined> {
   const everything = { register: ["*"], watch: ["*"], admin: true };

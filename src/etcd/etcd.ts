@@ -19,7 +19,7 @@
  * | `epoch`                | any text; only that it is there matters                     | none                   |
  *
  * `instance` has the members of `Instance`: `id`, `incarnation`, `endpoints`, `services`, `zone`, `weight`, `version`,
- * `metadata`. Who puts an instance compares the revision of its key in the same transaction, having seen that no newer
+ * `metadata`; beside it stands `owner` where the instance belongs to somebody. Who puts an instance compares the revision of its key in the same transaction, having seen that no newer
  * incarnation is there. Who takes one away deletes its key and puts the farewell in one transaction, and then revokes the lease,
  * which takes the farewell too. An instance whose key goes without a farewell has expired. A lease in seconds is `ttlMs` rounded
  * up; etcd makes 2 s of everything shorter.

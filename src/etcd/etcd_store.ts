@@ -9,7 +9,7 @@ import type { Logger } from "../core/logger.ts";
 import { hexId, type Platform } from "../core/platform.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Lease, RemovalCause, RenewResult } from "../registry/registry.ts";
-import { decodeEntry, encodeEntry, type Entry } from "../store/entry.ts";
+import { checkOwner, decodeEntry, encodeEntry, type Entry } from "../store/entry.ts";
 import type { Store, StoreChange, StoreEvent } from "../store/store.ts";
 import { type Answer, EtcdError, FAILED_PRECONDITION, type Gateway, NOT_FOUND } from "./gateway.ts";
 
@@ -58,13 +58,18 @@ export class EtcdStore implements Store {
     return `etcd at ${this.#gateway.endpoint}`;
   }
 
-  async register(instance: Instance, ttlMs: number, signal: AbortSignal): Promise<Lease> {
+  async register(
+    instance: Instance,
+    ttlMs: number,
+    owner: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Lease> {
     const { id: instanceId, incarnation } = instance;
     const token = this.#drawToken();
     await this.#grant(token, ttlMs, signal);
     let before: KeyValue | undefined;
     try {
-      before = await this.#write(instance, ttlMs, token, signal);
+      before = await this.#write(instance, ttlMs, owner, token, signal);
     } catch (error) {
       // Nobody would renew it: but it would be there until it runs out.
       if (!signal.aborted) await this.#revoke(token, signal).catch(() => {});
@@ -132,14 +137,16 @@ export class EtcdStore implements Store {
   async #write(
     instance: Instance,
     ttlMs: number,
+    owner: string | undefined,
     token: string,
     signal: AbortSignal,
   ): Promise<KeyValue | undefined> {
     const { id, incarnation } = instance;
     const key = base64(this.#instances + id);
-    const put = { key, value: base64(encodeEntry({ instance, ttlMs })), lease: idOf(token) };
+    const put = { key, value: base64(encodeEntry({ instance, ttlMs, owner: owner ?? "" })), lease: idOf(token) };
     let present: KeyValue | undefined;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
+      checkOwner(instance, present && this.#decode(present), owner);
       if (present !== undefined && this.#incarnationOf(present) > incarnation) {
         throw new RpcError(
           "unavailable",

@@ -18,7 +18,7 @@
  *
  * | key, behind the prefix | type, content                                                                              |
  * | ---------------------- | ------------------------------------------------------------------------------------------ |
- * | `:instance:<id>`       | hash that expires with the lease: `incarnation`, `token`, `ttlMs`, and `entry` as below     |
+ * | `:instance:<id>`       | hash that expires with the lease: `incarnation`, `token`, `ttlMs`, `owner`, and `entry` as below     |
  * | `:deadlines`           | sorted set of the ids, by when their leases run out in milliseconds of Redis's clock        |
  * | `:number`              | how many changes there have been                                                           |
  * | `:changes`             | stream of the last changes: `number`, `kind` (`put`, `removed`), `id`; `token` and `entry`, or `cause` |

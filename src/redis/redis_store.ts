@@ -52,16 +52,25 @@ export class RedisStore implements Store {
     this.#shared = ["deadlines", "number", "changes", "epoch", "new"].map((name) => `${prefix}:${name}`);
   }
 
-  async register(instance: Instance, ttlMs: number): Promise<Lease> {
+  async register(instance: Instance, ttlMs: number, owner: string | undefined): Promise<Lease> {
     const { id, incarnation } = instance;
     const token = hexId(this.#options.platform.random, TOKEN_DIGITS);
-    const entry = encodeEntry({ instance, ttlMs });
+    const entry = encodeEntry({ instance, ttlMs, owner: owner ?? "" });
     const limit = String(this.#options.historyLimit);
-    const newer = await this.#run(REGISTER, id, [id, String(incarnation), token, String(ttlMs), entry, limit]);
-    if (newer === "") return { instanceId: id, incarnation, token, ttlMs };
+    // Nobody in particular may replace anybody's.
+    const who = owner === undefined ? ["", "1"] : [owner, "0"];
+    const lines = [id, String(incarnation), token, String(ttlMs), entry, limit, ...who];
+    const refused = await this.#run(REGISTER, id, lines) as string;
+    if (refused === "") return { instanceId: id, incarnation, token, ttlMs };
+    if (refused === "owner") {
+      throw new RpcError("permission_denied", `Cannot register instance "${id}": it is listed for somebody else`, {
+        executed: "no",
+      });
+    }
     throw new RpcError(
       "unavailable",
-      `Cannot register instance "${id}" of incarnation ${incarnation}: incarnation ${newer} of it is listed, which is newer`,
+      `Cannot register instance "${id}" of incarnation ${incarnation}: ` +
+        `incarnation ${refused} of it is listed, which is newer`,
       { executed: "no" },
     );
   }

@@ -19,12 +19,16 @@ local function change(limit, ...)
 end
 `;
 
-/** Lists an instance unless a newer one is listed. Arguments: id, incarnation, token, ttlMs, entry, limit. Gives the newer incarnation, or an empty text. */
+/**
+ * Lists an instance unless it is somebody else's, or a newer one is listed. Arguments: id, incarnation, token, ttlMs, entry, limit,
+ * owner, and 1 for who may replace anybody's. Gives `owner`, or the newer incarnation, or an empty text.
+ */
 export const REGISTER = `${NOW}${CHANGE}
-local id, incarnation, token, ttl, entry, limit = unpack(ARGV)
-local listed = redis.call('HGET', KEYS[1], 'incarnation')
-if listed and tonumber(listed) > tonumber(incarnation) then return listed end
-redis.call('HSET', KEYS[1], 'incarnation', incarnation, 'token', token, 'ttlMs', ttl, 'entry', entry)
+local id, incarnation, token, ttl, entry, limit, owner, mayAll = unpack(ARGV)
+local listed = redis.call('HMGET', KEYS[1], 'incarnation', 'owner')
+if listed[1] and mayAll ~= '1' and listed[2] ~= owner then return 'owner' end
+if listed[1] and tonumber(listed[1]) > tonumber(incarnation) then return listed[1] end
+redis.call('HSET', KEYS[1], 'incarnation', incarnation, 'token', token, 'ttlMs', ttl, 'entry', entry, 'owner', owner)
 redis.call('PEXPIRE', KEYS[1], ttl)
 redis.call('ZADD', KEYS[2], now + ttl, id)
 change(limit, 'kind', 'put', 'id', id, 'token', token, 'entry', entry)

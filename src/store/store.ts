@@ -11,8 +11,11 @@ import type { Entry } from "./entry.ts";
 export interface Store {
   /** What it is called in messages: `etcd at http://127.0.0.1:2379`. */
   readonly name: string;
-  /** How {@link Registry.register} is done. The instance has been checked and is nobody's to change. */
-  register(instance: Instance, ttlMs: number, signal: AbortSignal): Promise<Lease>;
+  /**
+   * How {@link Registry.register} is done. The instance has been checked and is nobody's to change.
+   * @param owner whose it is; `undefined` for who may replace anybody's
+   */
+  register(instance: Instance, ttlMs: number, owner: string | undefined, signal: AbortSignal): Promise<Lease>;
   /** How {@link Registry.renew} is done. */
   renew(lease: Lease, signal: AbortSignal): Promise<RenewResult>;
   /** How {@link Registry.deregister} is done. */

@@ -152,7 +152,7 @@ export class StoreRegistry implements Registry, AsyncDisposable {
     const lease = await this.#ask(
       `register instance "${checked.id}"`,
       options.signal,
-      (signal) => this.#store.register(checked, ttlMs, signal),
+      (signal) => this.#store.register(checked, ttlMs, options.owner, signal),
     );
     if (this.#store.mustBeFollowed && !this.#closing.signal.aborted) this.#following ??= this.#follow();
     await this.#seen(() => this.#mirror.tokenOf(checked.id) === lease.token);

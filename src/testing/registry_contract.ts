@@ -18,6 +18,8 @@ export interface RegistryHooks<Subject extends RegistrySubject> {
   expire?(subject: Subject, lease: Lease): Promise<void>;
   /** How many loops over a watch the registry serves. */
   watcherCount?(subject: Subject): number | Promise<number>;
+  /** Whether it heeds the owner that `register` is given. Default `false`. */
+  readonly knowsOwners?: boolean;
   /** How long to wait for what never comes, in milliseconds of real time. Default 10 000. */
   readonly patienceMs?: number;
 }
@@ -430,6 +432,23 @@ export function registryContract<Subject extends RegistrySubject>(
     if (hooks.watcherCount) checkSame(await hooks.watcherCount(subject), 0, "The number of watches that are left");
     await registry.close();
   });
+
+  if (hooks.knowsOwners) {
+    add("lets nobody replace what is listed for somebody else", async (registry) => {
+      const lease = await registry.register(instanceOf("a"), { owner: "ann" });
+      const newer = instanceOf("a", { incarnation: 2 });
+      for (const owner of ["ben", ""]) {
+        const outcome = await outcomeOf(registry.register(newer, { owner }));
+        check(codeOf(outcome) === "permission_denied", `Registering for "${owner}" ended with ${outcome}`);
+      }
+      check(await registry.renew(lease) === "renewed", "The lease was not renewed");
+      await registry.register(newer, { owner: "ann" });
+      const last = await registry.register(instanceOf("a", { incarnation: 3 }));
+      checkSame((await registry.lookup(WORDS)).instances.map(({ incarnation }) => incarnation), [3], "What is listed");
+      await registry.deregister(last);
+      await registry.register(instanceOf("a", { incarnation: 4 }), { owner: "ben" });
+    });
+  }
 
   if (hooks.expire) {
     const expire = hooks.expire;

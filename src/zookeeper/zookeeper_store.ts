@@ -13,7 +13,7 @@ import type { Logger } from "../core/logger.ts";
 import { hexId, type Platform } from "../core/platform.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Lease, RemovalCause, RenewResult } from "../registry/registry.ts";
-import { decodeEntry, encodeEntry, type Entry } from "../store/entry.ts";
+import { checkOwner, decodeEntry, encodeEntry, type Entry } from "../store/entry.ts";
 import type { Store, StoreChange, StoreEvent } from "../store/store.ts";
 import type { ZooKeeperClient } from "./client.ts";
 import { namesBeginWith, namesOf, type Node, type NodeName, NodeTable, parseName } from "./node_table.ts";
@@ -84,12 +84,13 @@ export class ZooKeeperStore implements Store {
     return false;
   }
 
-  async register(instance: Instance, ttlMs: number): Promise<Lease> {
+  async register(instance: Instance, ttlMs: number, owner: string | undefined): Promise<Lease> {
     const { id: instanceId, incarnation } = instance;
     const session = await this.#open();
+    if (owner !== undefined) checkOwner(instance, await this.#listedOf(session, instanceId), owner);
     const token = hexId(this.#options.platform.random, TOKEN_DIGITS);
     const lease: Lease = { instanceId, incarnation, token, ttlMs };
-    const text = encodeEntry({ instance, ttlMs, token });
+    const text = encodeEntry({ instance, ttlMs, token, owner: owner ?? "" });
     const held: Held = {
       lease,
       text,
@@ -296,6 +297,17 @@ export class ZooKeeperStore implements Store {
   async #namesOf(session: Session, instanceId: string, mustAsk = false): Promise<readonly NodeName[]> {
     if (this.#following && !mustAsk) return this.#table.of(instanceId).map(({ name }) => name);
     return namesOf(instanceId, await session.children(this.#instances));
+  }
+
+  /** What is listed of an instance. */
+  async #listedOf(session: Session, instanceId: string): Promise<Entry | undefined> {
+    if (this.#following) return this.#table.listed(instanceId)?.entry;
+    for (const { name } of await this.#namesOf(session, instanceId)) {
+      const text = await session.read(`${this.#instances}/${name}`);
+      const entry = text === undefined ? undefined : this.#decode(name, text);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
   }
 
   /** The node of a lease among those of its instance. */

@@ -29,10 +29,10 @@ const LEVELS = new Map([
   ["zookeeper", 7],
   ["testing", 7],
   ["worker", 7],
-  ["cli", 7],
+  ["cli", 8],
 ]);
 
-/** Entries of their own: nothing else imports them. */
+/** Entries of their own: nothing else imports them, but the command line those that it is asked for. */
 const ENTRIES = new Set(["msgpack", "etcd", "worker", "testing", "cli", "redis", "zookeeper"]);
 
 interface Source {
@@ -79,7 +79,7 @@ Deno.test("imports inside src only point down", () => {
       const target = new URL(specifier, new URL(path, ROOT)).pathname.slice(ROOT.pathname.length).split("/");
       const other = target.length > 2 ? target[1] : "";
       if (other === folder) continue;
-      if (ENTRIES.has(other) || (LEVELS.get(other) ?? Infinity) >= (level ?? -1)) {
+      if ((ENTRIES.has(other) && folder !== "cli") || (LEVELS.get(other) ?? Infinity) >= (level ?? -1)) {
         wrong.push(`${path} imports ${specifier}`);
       }
     }

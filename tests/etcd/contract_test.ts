@@ -25,6 +25,7 @@ const open = () =>
 const cases = registryContract("over etcd", open, {
   expire: ({ registry }, lease) =>
     until(async () => (await registry.lookup("*")).instances.every(({ id }) => id !== lease.instanceId)),
+  knowsOwners: true,
   watcherCount: ({ registry }) => registry.watcherCount,
 });
 for (const { name, run } of cases) storeTest("etcd", name, async () => await run());

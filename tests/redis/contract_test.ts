@@ -23,6 +23,7 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
   const cases = registryContract(`over Redis with ${name}`, open, {
     expire: ({ registry }, lease) =>
       until(async () => (await registry.lookup("*")).instances.every(({ id }) => id !== lease.instanceId)),
+    knowsOwners: true,
     watcherCount: ({ registry }) => registry.watcherCount,
   });
   // Clients of others leave timers behind when they are ended; with our own, leaks are looked for.

@@ -37,7 +37,10 @@ storeTest("Redis", "redisRegistry writes what its documentation says, for others
   const entry = JSON.stringify({ instance: instanceOf("a b"), ttlMs: 15_000 });
   const fields = await ask("HGETALL", "{layout}:instance:a b") as string[];
   const hash = new Map(fields.flatMap((name, n) => n % 2 === 0 ? [[name, fields[n + 1]]] : []));
-  assertEquals(hash, new Map([["incarnation", "1"], ["token", token], ["ttlMs", "15000"], ["entry", entry]]));
+  assertEquals(
+    hash,
+    new Map([["incarnation", "1"], ["token", token], ["ttlMs", "15000"], ["entry", entry], ["owner", ""]]),
+  );
   const ttl = Number(await ask("PTTL", "{layout}:instance:a b"));
   assertEquals(ttl > 10_000 && ttl <= 15_000, true);
   await registry.deregister(lease, "drained");

@@ -47,6 +47,7 @@ async function isPending(promise: Promise<unknown>, clock: VirtualClock): Promis
 
 const contract = registryContract("memory", () => Promise.resolve(openRegistry()), {
   expire: ({ clock }, lease) => clock.advance(lease.ttlMs + 1_000),
+  knowsOwners: true,
   watcherCount: ({ registry }) => registry.watcherCount,
 });
 for (const { name, run } of contract) Deno.test(name, run);

@@ -22,7 +22,7 @@ function make(believeMs?: number) {
 }
 
 function entryOf(id: string, token = `token of ${id}`, incarnation = 1): Entry {
-  return { instance: instanceOf(id, { incarnation }), ttlMs: TTL_MS, token };
+  return { instance: instanceOf(id, { incarnation }), ttlMs: TTL_MS, token, owner: "" };
 }
 
 Deno.test("Mirror lists what the store lists, and what changes", () => {

@@ -22,7 +22,7 @@ class ScriptedStore implements Store {
   #tell = Promise.withResolvers<StoreEvent>();
   #told = Promise.withResolvers<void>();
 
-  register(_instance: unknown, _ttlMs: number, signal: AbortSignal): Promise<Lease> {
+  register(_instance: unknown, _ttlMs: number, _owner: unknown, signal: AbortSignal): Promise<Lease> {
     return this.registers(signal);
   }
 
@@ -70,7 +70,7 @@ class ScriptedStore implements Store {
 }
 
 function entryOf(id: string): Entry {
-  return { instance: instanceOf(id), ttlMs: 15_000, token: "t" };
+  return { instance: instanceOf(id), ttlMs: 15_000, token: "t", owner: "" };
 }
 
 interface Scene {

@@ -35,6 +35,7 @@ export class Child implements AsyncDisposable {
   readonly #complaints: Promise<void>;
   #said = "";
   #complained = "";
+  #heard = Promise.withResolvers<boolean>();
   #seen = 0;
 
   /** Starts a program of this repository. */
@@ -65,6 +66,16 @@ export class Child implements AsyncDisposable {
         const { stdout, stderr } = await this.ended();
         throw new Error(`${this.#name} ended without a line like ${pattern}:\n${stdout}${stderr}`);
       }
+    }
+  }
+
+  /** What the first group of a pattern has matched on standard error, as soon as it has. */
+  async complaint(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const match = pattern.exec(this.#complained);
+      if (match !== null) return match[1] ?? match[0];
+      const more = await within(this.#heard.promise, `${this.#name} to write ${pattern}`, WAIT_MS);
+      if (!more) throw new Error(`${this.#name} ended without ${pattern}:\n${this.#complained}`);
     }
   }
 
@@ -114,6 +125,11 @@ export class Child implements AsyncDisposable {
   }
 
   async #listen(): Promise<void> {
-    for (let part; !(part = await this.#stderr.read()).done;) this.#complained += part.value;
+    for (let part; !(part = await this.#stderr.read()).done;) {
+      this.#complained += part.value;
+      this.#heard.resolve(true);
+      this.#heard = Promise.withResolvers();
+    }
+    this.#heard.resolve(false);
   }
 }

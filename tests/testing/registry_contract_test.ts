@@ -23,6 +23,7 @@ async function failures(make: (platform: Platform) => MemoryRegistry, patienceMs
     return Promise.resolve({ platform, registry: make(platform) });
   };
   const cases = registryContract("faulty", open, {
+    knowsOwners: true,
     expire: ({ platform }, lease) => platform.clock.advance(lease.ttlMs + 1_000),
     watcherCount: ({ registry }) => registry.watcherCount,
     patienceMs,
@@ -165,6 +166,15 @@ const faults: [string, string, new (options: { platform: Platform }) => MemoryRe
     class extends MemoryRegistry {
       override async settled(lease: Lease): Promise<void> {
         await Promise.race([super.settled(lease), Promise.resolve().then(() => {})]);
+      }
+    },
+  ],
+  [
+    "heeds no owner",
+    "lets nobody replace what is listed for somebody else",
+    class extends MemoryRegistry {
+      override register(instance: Instance, options?: RegisterOptions): Promise<Lease> {
+        return super.register(instance, { ...options, owner: undefined });
       }
     },
   ],

@@ -26,6 +26,7 @@ const open = () =>
 const cases = registryContract("over ZooKeeper", open, {
   expire: ({ registry }, lease) =>
     until(async () => (await registry.lookup("*")).instances.every(({ id }) => id !== lease.instanceId)),
+  knowsOwners: true,
   watcherCount: ({ registry }) => registry.watcherCount,
 });
 // The client leaves timers and sockets behind for a while when it is closed.

@@ -18,7 +18,9 @@ Deno.test("NodeTable lists of each instance the newest incarnation, and of that 
     const name = parseName(`${namesBeginWith(id)}${incarnation};${String(sequence).padStart(10, "0")}`)!;
     table.add({
       name,
-      entry: known ? { instance: instanceOf(id, { incarnation }), ttlMs: 1, token: `${sequence}` } : undefined,
+      entry: known
+        ? { instance: instanceOf(id, { incarnation }), ttlMs: 1, token: `${sequence}`, owner: "" }
+        : undefined,
     });
     return name;
   };
