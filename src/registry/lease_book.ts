@@ -416,7 +416,8 @@ export class LeaseBook {
   }
 
   #isBarred({ instanceId, incarnation }: Lease): boolean {
-    return incarnation <= (this.#barred.get(instanceId) ?? -1);
+    const barred = this.#barred.get(instanceId);
+    return barred !== undefined && incarnation <= barred;
   }
 
   /** Whether a lease that has run out may not end now, because too many have. */
