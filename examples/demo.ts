@@ -3,21 +3,45 @@
  * one of them is killed, and a fourth takes its place. No call may fail, and the sum must be right.
  *
  *     deno task demo
+ *
+ * The same on a store: two centers stand before it, and some of the servers use it themselves.
+ *
+ *     deno task demo:etcd
+ *     deno task demo:redis
+ *     deno task demo:zookeeper
  */
 import { Client } from "@erpc/erpc";
 import { countWords, findLines, Text } from "./demo/contract.ts";
 import { start } from "./demo/process.ts";
+import { obstacleTo } from "./demo/stores.ts";
 
 const IN_FLIGHT = 64;
 const ROUNDS = 3;
 const PATTERN = "AbortSignal";
 
+const [storeName] = Deno.args;
+const obstacle = storeName === undefined ? undefined : obstacleTo(storeName);
+if (obstacle !== undefined) {
+  console.error(`Cannot run the demo on ${storeName}: ${obstacle}`);
+  Deno.exit(1);
+}
+
 // Should this process be stopped or killed, they end by themselves.
 await using children = new AsyncDisposableStack();
-const center = await start(children, "center.ts");
-const join = (name: string) => start(children, "server.ts", center.endpoint, name);
-const [, ben] = await Promise.all(["ada", "ben", "cyd"].map(join));
-console.log(`A center on ${center.endpoint} and the servers ada, ben and cyd, each a process of its own`);
+const store = storeName === undefined ? undefined : await start(children, "store.ts", storeName);
+const centerArgs = store === undefined ? [] : [store.endpoint];
+const centers = [await start(children, "center.ts", ...centerArgs)];
+if (store !== undefined) centers.push(await start(children, "center.ts", ...centerArgs));
+const [first, last] = [centers[0].endpoint, centers.at(-1)!.endpoint];
+const itself = store?.endpoint ?? first;
+const join = (where: string, name: string) => start(children, "server.ts", where, name);
+const [, ben] = await Promise.all([join(first, "ada"), join(last, "ben"), join(itself, "cyd")]);
+if (store === undefined) {
+  console.log(`A center on ${first} and the servers ada, ben and cyd, each a process of its own`);
+} else {
+  console.log(`Centers on ${first} and ${last} before ${store.endpoint}, each a process of its own;`);
+  console.log("the servers ada and ben are registered with a center each, cyd and later dan in the store itself");
+}
 
 const types = await new Deno.Command(Deno.execPath(), { args: ["types"], stderr: "inherit" }).output();
 if (!types.success) throw new Error(`Cannot get a text to count: \`deno types\` ended with code ${types.code}`);
@@ -26,7 +50,7 @@ const lines = text.split("\n");
 const work = Array.from({ length: ROUNDS }, () => lines).flat();
 console.log(`Every line that \`deno types\` prints, ${ROUNDS} times, ${IN_FLIGHT} calls in flight`);
 
-await using client = new Client({ center: center.endpoint });
+await using client = new Client({ center: centers.map(({ endpoint }) => endpoint) });
 const service = client.service(Text);
 
 const calls = new Map<string, number>();
@@ -68,7 +92,7 @@ await countAll(work.slice(0, half));
 
 const more = countAll(work.slice(half, threeQuarters));
 ben.process.kill("SIGKILL");
-const [hits] = await Promise.all([countHits(), more, join("dan")]);
+const [hits] = await Promise.all([countHits(), more, join(itself, "dan")]);
 
 await countAll(work.slice(threeQuarters));
 const seconds = (performance.now() - started) / 1_000;
