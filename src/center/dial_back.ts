@@ -9,7 +9,7 @@ import type { Transport } from "../transport/transport.ts";
 /** How long an instance may take to answer. */
 const DIAL_MS = 1_000;
 
-/** Makes what a registry asks before it ends a listing: whether any endpoint of an instance answers, and as that instance. */
+/** Makes what a registry asks before it ends a listing: whether any endpoint of an instance answers, and as that incarnation. */
 export function dialBack(settings: Settings, transport: Transport) {
   const { limits } = settings;
   const own: Settings = {
@@ -17,15 +17,15 @@ export function dialBack(settings: Settings, transport: Transport) {
     limits: { ...limits, connectMs: DIAL_MS, handshakeMs: DIAL_MS },
     respond: undefined,
   };
-  return async ({ id, endpoints }: Instance, signal: AbortSignal): Promise<boolean> => {
+  return async (instance: Instance, signal: AbortSignal): Promise<boolean> => {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const giveUp = () => resolve(false);
     signal.addEventListener("abort", giveUp);
     // The time is for dialling and for saying hello together.
     using _timer = settings.timers.after(DIAL_MS, giveUp);
-    const channels = endpoints.map((endpoint) => new Channel([endpoint], own, transport));
+    const channels = instance.endpoints.map((endpoint) => new Channel([endpoint], own, transport));
     const dials = channels.map(async (channel) => {
-      if (await answersAs(id, channel)) resolve(true);
+      if (await answersAs(instance, channel)) resolve(true);
     });
     void Promise.all(dials).then(giveUp);
     try {
@@ -37,9 +37,11 @@ export function dialBack(settings: Settings, transport: Transport) {
   };
 }
 
-async function answersAs(id: string, channel: Channel): Promise<boolean> {
+async function answersAs({ id, incarnation }: Instance, channel: Channel): Promise<boolean> {
   try {
-    return (await channel.connect()).peer.instance === id;
+    const { hello } = await channel.connect();
+    // Whoever was started anew in its place must not keep it listed.
+    return hello.instance === id && hello.incarnation === incarnation;
   } catch (error) {
     // Whoever wants to know who is there is there.
     return error instanceof RpcError && (error.code === "unauthenticated" || isRefusalByTls(error.cause));

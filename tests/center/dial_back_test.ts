@@ -9,8 +9,11 @@ import { instanceOf } from "../registry/instances.ts";
 import { pair } from "../support/certs.ts";
 import { makeSettings } from "../support/settings.ts";
 
+/** When the servers here were started, as they see it. */
+const incarnation = virtualPlatform(1).clock.wall();
+
 async function listening(options: ServerOptions = {}, endpoint = "tcp://127.0.0.1:0"): Promise<Server> {
-  const server = new Server(options);
+  const server = new Server({ platform: virtualPlatform(1), ...options });
   await server.listen(endpoint);
   return server;
 }
@@ -29,14 +32,22 @@ const atOnce = () => Promise.resolve();
 
 Deno.test("dialBack, a server that is there, answers at any of its endpoints", async () => {
   await using server = await listening({ id: "a" });
-  assertEquals(await answers(instanceOf("a", { endpoints: [server.endpoint] }), atOnce), true);
+  assertEquals(await answers(instanceOf("a", { incarnation, endpoints: [server.endpoint] }), atOnce), true);
   const endpoints = ["tcp://127.0.0.1:1", server.endpoint];
-  assertEquals(await answers(instanceOf("a", { endpoints }), atOnce), true);
+  assertEquals(await answers(instanceOf("a", { incarnation, endpoints }), atOnce), true);
 });
 
 Deno.test("dialBack, another server has taken the address, no answer", async () => {
   await using server = await listening({ id: "b" });
-  assertEquals(await answers(instanceOf("a", { endpoints: [server.endpoint] }), atOnce), false);
+  assertEquals(await answers(instanceOf("a", { incarnation, endpoints: [server.endpoint] }), atOnce), false);
+});
+
+Deno.test("dialBack, the same server has been started anew, no answer: it was another that is silent", async () => {
+  await using server = await listening({ id: "a" });
+  for (const other of [incarnation - 1, incarnation + 1]) {
+    const instance = instanceOf("a", { incarnation: other, endpoints: [server.endpoint] });
+    assertEquals(await answers(instance, atOnce), false);
+  }
 });
 
 Deno.test("dialBack, nobody listens there, no answer", async () => {
@@ -50,12 +61,12 @@ Deno.test("dialBack, a server that lets in nobody without a token, is there", as
       throw new Error("no");
     },
   });
-  assertEquals(await answers(instanceOf("a", { endpoints: [server.endpoint] }), atOnce), true);
+  assertEquals(await answers(instanceOf("a", { incarnation, endpoints: [server.endpoint] }), atOnce), true);
 });
 
 Deno.test("dialBack, a server whose certificate nobody here trusts, is there; one that speaks no TLS is not", async () => {
   await using server = await listening({ id: "a", tls: pair("server") }, "tls://127.0.0.1:0");
-  assertEquals(await answers(instanceOf("a", { endpoints: [server.endpoint] }), atOnce), true);
+  assertEquals(await answers(instanceOf("a", { incarnation, endpoints: [server.endpoint] }), atOnce), true);
   await using plain = await listening({ id: "a" });
   const endpoint = plain.endpoint.replace("tcp:", "tls:");
   assertEquals(await answers(instanceOf("a", { endpoints: [endpoint] }), atOnce), false);
@@ -64,7 +75,7 @@ Deno.test("dialBack, a server whose certificate nobody here trusts, is there; on
 Deno.test("dialBack, somebody takes the connection and says nothing, no answer after a second", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const endpoints = [`tcp://127.0.0.1:${listener.addr.port}`];
-  const found = await answers(instanceOf("a", { endpoints }), async (advance) => {
+  const found = await answers(instanceOf("a", { incarnation, endpoints }), async (advance) => {
     using _silent = await listener.accept();
     await advance(1_100);
   });
@@ -77,7 +88,7 @@ Deno.test("dialBack, the registry closes meanwhile, ends at once", async () => {
   using _timers = settings.timers;
   const closing = new AbortController();
   const endpoints = [`tcp://127.0.0.1:${listener.addr.port}`];
-  const found = dialBack(settings, systemTransport)(instanceOf("a", { endpoints }), closing.signal);
+  const found = dialBack(settings, systemTransport)(instanceOf("a", { incarnation, endpoints }), closing.signal);
   using _silent = await listener.accept();
   closing.abort();
   assertEquals(await found, false);
@@ -89,7 +100,7 @@ Deno.test("Center, a server that can't reach it and can be reached, stays listed
   await center.listen("memory://dial-back-center");
   await using server = await listening({ id: "lives", platform }, "memory://dial-back-lives");
   for (let n = 0; n < 3; n++) await center.registry.register(instanceOf(`other${n}`), { ttlMs: 60_000 });
-  await center.registry.register(instanceOf("lives", { endpoints: [server.endpoint] }));
+  await center.registry.register(instanceOf("lives", { incarnation, endpoints: [server.endpoint] }));
   await center.registry.register(instanceOf("dead", { endpoints: ["memory://dial-back-dead"] }));
   const watch = center.registry.watch("demo.Words")[Symbol.asyncIterator]();
   await watch.next();

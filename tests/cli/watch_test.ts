@@ -139,9 +139,12 @@ Deno.test("erpc watch, zone and version of who has them; who is doubted and trus
   }
   await memory.register(instanceOf("a", { zone: "north", version: "2.1" }), { ttlMs: 86_400_000 });
   await running.io.until(/ a {2,}/);
+  const incarnation = platform.clock.wall();
   await using server = new Server({ id: "quiet", platform });
   await server.listen("memory://cli-watch-quiet");
-  const quiet = await memory.register(instanceOf("quiet", { endpoints: [server.endpoint] }));
+  const quiet = await memory.register(
+    instanceOf("quiet", { endpoints: [server.endpoint], incarnation }),
+  );
   await running.io.until(/ quiet {2,}/);
   for (let second = 0; second < 15; second++) await platform.clock.advance(1_000);
   await running.io.until(/doubted\n/);
@@ -151,7 +154,10 @@ Deno.test("erpc watch, zone and version of who has them; who is doubted and trus
   await running.io.until(/Lost the center: .*\n/);
   await using second = await started(endpoint);
   await running.io.until(/Lost the center: .*\n(.*\n)*Watching .*: 2 listed\n/);
-  await second.registry.register(instanceOf("quiet", { endpoints: [server.endpoint] }), { ttlMs: 86_400_000 });
+  await second.registry.register(
+    instanceOf("quiet", { endpoints: [server.endpoint], incarnation }),
+    { ttlMs: 86_400_000 },
+  );
   await platform.clock.advance(21_000);
   await running.io.until(/gone/);
   assertEquals(lines(running.io).map((line) => line.replaceAll(/ +/g, " ")), [
