@@ -7,7 +7,7 @@ const FIRST_SLOTS = 16;
 
 /** What waits, in the order in which it came. */
 export class CallQueue<T> {
-  #slots: (T | undefined)[] = new Array(FIRST_SLOTS).fill(undefined);
+  #slots: (T | undefined)[] = [];
   #head = 0;
   #size = 0;
 
@@ -47,7 +47,8 @@ export class CallQueue<T> {
 
   #grow(): void {
     const items = this.takeAll();
-    this.#slots = new Array(this.#slots.length * 2).fill(undefined);
+    this.#slots = new Array(Math.max(FIRST_SLOTS, this.#slots.length * 2)).fill(undefined);
+    this.#head = 0;
     for (const item of items) this.push(item);
   }
 }

@@ -70,6 +70,11 @@ export interface Greeted {
   readonly dialled: boolean;
 }
 
+// One of each for all connections: a frame is read, or written, in one go.
+const opened = new OpenHeader();
+const written = new OpenHeader();
+const ended = new Status();
+
 /** One socket between two sides, carrying calls both ways. */
 export class Connection implements CallHost, AnswerHost, Watched {
   readonly settings: Settings;
@@ -96,8 +101,6 @@ export class Connection implements CallHost, AnswerHost, Watched {
   readonly #names = new ProcedureNames();
   readonly #abuse: Abuse;
   readonly #watchdog: Watchdog;
-  readonly #header = new OpenHeader();
-  readonly #status = new Status();
   readonly #parity: number;
   readonly #queue = new CallQueue<OutgoingCall>();
   #nextStream: number;
@@ -112,7 +115,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   #late = false;
   #resolveClosed!: () => void;
   #pingNumber = 0;
-  #pings = new Map<number, () => void>();
+  #pings: Map<number, () => void> | undefined;
 
   constructor(greeted: Greeted, settings: Settings) {
     const { limits, platform } = settings;
@@ -370,7 +373,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   }
 
   #writeHeader(writer: ByteWriter, call: Call, codec: string, now: number): void {
-    const header = this.#header.reset();
+    const header = written.reset();
     this.#names.write(call.procedure, header);
     header.kind = call.kind;
     header.idempotent = call.idempotent;
@@ -471,7 +474,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     }
     this.#lastPeerStream = id;
     const { limits, counters, codecs, codec } = this.settings;
-    const header = this.#header;
+    const header = opened;
     readOpen(payload, header, limits);
     const procedure = this.#names.read(header);
     const more = (flags & Flag.more) !== 0;
@@ -588,12 +591,12 @@ export class Connection implements CallHost, AnswerHost, Watched {
       if (stream instanceof IncomingCall) stream.onLast();
       return;
     }
-    readStatus(payload, this.#status, this.settings.limits);
-    if (this.#status.load !== undefined) {
-      this.load = this.#status.load;
+    readStatus(payload, ended, this.settings.limits);
+    if (ended.load !== undefined) {
+      this.load = ended.load;
       this.loadAt = this.heardAt;
     }
-    if (stream instanceof OutgoingCall) stream.onEnd(this.#status, payload.bytes, payload.at, payload.end);
+    if (stream instanceof OutgoingCall) stream.onEnd(ended, payload.bytes, payload.at, payload.end);
     else if (payload.left > 0) {
       this.intake.discard(payload.left);
     }
@@ -621,9 +624,9 @@ export class Connection implements CallHost, AnswerHost, Watched {
 
   #onPing(number: number, flags: number): void {
     if ((flags & Flag.ack) !== 0) {
-      const answered = this.#pings.get(number);
+      const answered = this.#pings?.get(number);
       if (answered === undefined) return this.#abuse.skipped(this.heardAt);
-      this.#pings.delete(number);
+      this.#pings?.delete(number);
       return answered();
     }
     this.#abuse.ping(this.heardAt, this.#callFrames + this.sender.sentFrames);
@@ -693,8 +696,8 @@ export class Connection implements CallHost, AnswerHost, Watched {
     if (this.caller !== undefined) this.settings.gate?.disconnected(this.caller);
     this.sender.close();
     this.outbox.close();
-    for (const wake of this.#pings.values()) wake();
-    this.#pings.clear();
+    for (const wake of this.#pings?.values() ?? []) wake();
+    this.#pings = undefined;
     this.#socket.close();
     this.#resolveClosed();
   }
@@ -729,6 +732,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
 
   #sendPing(answered: () => void): void {
     const number = ++this.#pingNumber;
+    this.#pings ??= new Map();
     this.#pings.set(number, answered);
     this.settings.counters.pingsSent++;
     writePing(this.outbox.data, number, false);

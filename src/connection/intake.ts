@@ -15,7 +15,7 @@ export class Intake {
   readonly #maxAssemblyBytes: number;
   readonly #give: (bytes: number) => void;
   /** What each unfinished message holds, the oldest first. */
-  readonly #assembling = new Map<Stream, number>();
+  #assembling: Map<Stream, number> | undefined;
 
   /** @param give gives the peer credit on the connection */
   constructor(windowBytes: number, maxAssemblyBytes: number, give: (bytes: number) => void) {
@@ -55,14 +55,15 @@ export class Intake {
   /** A piece of a message was put aside. */
   assembling(stream: Stream, costBytes: number): void {
     this.#window.assemblingBytes += costBytes;
+    this.#assembling ??= new Map();
     this.#assembling.set(stream, (this.#assembling.get(stream) ?? 0) + costBytes);
     this.consumed(0);
   }
 
   /** A message is complete, or given up. */
   assembled(stream: Stream): void {
-    this.#window.assemblingBytes -= this.#assembling.get(stream) ?? 0;
-    this.#assembling.delete(stream);
+    this.#window.assemblingBytes -= this.#assembling?.get(stream) ?? 0;
+    this.#assembling?.delete(stream);
     this.#oldest?.goOnAssembling();
   }
 
@@ -72,7 +73,6 @@ export class Intake {
   }
 
   get #oldest(): Stream | undefined {
-    for (const stream of this.#assembling.keys()) return stream;
-    return undefined;
+    return this.#assembling?.keys().next().value;
   }
 }

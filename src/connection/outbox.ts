@@ -15,7 +15,7 @@ import type { Counters } from "./counters.ts";
 const FULL_BYTES = 256 * 1024;
 /** What a buffer keeps when it has nothing to do. */
 const KEPT_BYTES = 64 * 1024;
-const FIRST_BYTES = 1024;
+const FIRST_BYTES = 512;
 
 /** Where the frames of one connection leave. */
 export class Outbox {
@@ -33,7 +33,7 @@ export class Outbox {
   readonly #counters: Counters;
   readonly #refill: () => void;
   readonly #failed: (cause: unknown) => void;
-  #spare: ByteWriter;
+  #spare: ByteWriter | undefined;
   #scheduled = false;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -52,7 +52,6 @@ export class Outbox {
     this.#refill = refill;
     this.#failed = failed;
     this.data = new ByteWriter(FIRST_BYTES, checksums);
-    this.#spare = new ByteWriter(FIRST_BYTES, checksums);
   }
 
   /** Where the next byte of `data` stands among all that ever went through. */
@@ -98,7 +97,7 @@ export class Outbox {
         this.#refill();
         const full = this.data;
         if (full.length === 0) break;
-        this.data = this.#spare;
+        this.data = this.#spare ?? new ByteWriter(FIRST_BYTES, full.checksums);
         this.#spare = full;
         this.handedBytes += full.length;
         this.controlFrames = 0;
@@ -132,7 +131,7 @@ export class Outbox {
     if (!this.isEmpty) return;
     const { checksums } = this.data;
     if (this.data.bytes.length > FIRST_BYTES) this.data = new ByteWriter(FIRST_BYTES, checksums);
-    if (this.#spare.bytes.length > FIRST_BYTES) this.#spare = new ByteWriter(FIRST_BYTES, checksums);
+    this.#spare = undefined;
   }
 
   #wakeIdle(): void {

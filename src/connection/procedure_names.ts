@@ -7,11 +7,12 @@ const MAX_NAME = 512;
 
 /** Both directions' names and numbers. */
 export class ProcedureNames {
-  readonly #own = new Map<string, number>();
+  #own: Map<string, number> | undefined;
   readonly #peers: string[] = [];
 
   /** Puts a procedure's number into a header, and its name when it was not spelled before. */
   write(name: string, header: OpenHeader): void {
+    this.#own ??= new Map();
     const number = this.#own.get(name);
     if (number !== undefined) {
       header.procedure = number;

@@ -13,7 +13,7 @@ const MAX_SLOTS = 64 * 1024;
 export class StreamTable {
   #slots: (Stream | undefined)[] = new Array(FIRST_SLOTS).fill(undefined);
   /** Those whose slot belongs to another that has been there for longer. */
-  readonly #crowd = new Map<number, Stream>();
+  #crowd: Map<number, Stream> | undefined;
   #size = 0;
 
   /** How many there are. */
@@ -25,7 +25,7 @@ export class StreamTable {
   get(id: number): Stream | undefined {
     const stream = this.#slots[id & (this.#slots.length - 1)];
     if (stream !== undefined && stream.id === id) return stream;
-    return this.#crowd.size === 0 ? undefined : this.#crowd.get(id);
+    return this.#crowd?.get(id);
   }
 
   /** Puts in a stream that is not there. */
@@ -34,6 +34,7 @@ export class StreamTable {
     let slots = this.#slots;
     while (slots[id & (slots.length - 1)] !== undefined) {
       if (slots.length >= MAX_SLOTS || slots.length > this.#size * 8) {
+        this.#crowd ??= new Map();
         this.#crowd.set(id, stream);
         return;
       }
@@ -47,14 +48,14 @@ export class StreamTable {
     const slot = id & (this.#slots.length - 1);
     const stream = this.#slots[slot];
     if (stream !== undefined && stream.id === id) this.#slots[slot] = undefined;
-    else if (this.#crowd.size === 0 || !this.#crowd.delete(id)) return false;
+    else if (this.#crowd?.delete(id) !== true) return false;
     this.#size--;
     return true;
   }
 
   /** All streams. */
   values(): Stream[] {
-    return [...this.#slots.filter((stream) => stream !== undefined), ...this.#crowd.values()];
+    return [...this.#slots.filter((stream) => stream !== undefined), ...this.#crowd?.values() ?? []];
   }
 
   /** Twice the slots: what had one of its own before has one now. */

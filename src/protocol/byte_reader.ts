@@ -2,13 +2,15 @@ import { GoAwayCode, ProtocolViolation } from "./violation.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+const NOTHING = new Uint8Array(0);
+
 /**
  * Reads the fields of one payload in place. One reader serves a whole connection: `reset` points it at the next payload.
  * Reading beyond the end, or text that is not UTF-8, is a violation.
  */
 export class ByteReader {
   /** Where the payload is. */
-  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  bytes: Uint8Array<ArrayBuffer> = NOTHING;
   /** The next byte. */
   at = 0;
   /** Behind the last byte. */

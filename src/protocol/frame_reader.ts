@@ -3,7 +3,7 @@ import { checksum, CHECKSUM_BYTES } from "./checksum.ts";
 import { HEADER_BYTES } from "./frame.ts";
 import { GoAwayCode, ProtocolViolation } from "./violation.ts";
 
-const FIRST_BYTES = 4 * 1024;
+const FIRST_BYTES = 1024;
 const USUAL_BYTES = 256 * 1024;
 /** After so many reads that a small buffer could have held, it becomes one again. */
 const SMALL_READS = 256;

@@ -41,7 +41,13 @@ export class Child implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#input.close().catch(() => {});
     await this.#lines.return(undefined);
-    const timer = setTimeout(() => this.#process.kill("SIGKILL"), END_MS);
+    const timer = setTimeout(() => {
+      try {
+        this.#process.kill("SIGKILL");
+      } catch {
+        // It has ended in this moment.
+      }
+    }, END_MS);
     await this.#process.status;
     clearTimeout(timer);
   }
