@@ -548,7 +548,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     }
     const writer = this.outbox.data;
     const at = writer.beginFrame(Kind.end, 0, id);
-    const status = this.#status.refuse(why.message, gate!.retryAfterMs());
+    const status = ended.refuse(why.message, gate!.retryAfterMs());
     status.load = this.loadToTell();
     writeStatus(writer, status);
     writer.endFrame(at);
