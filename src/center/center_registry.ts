@@ -22,7 +22,8 @@ import { CenterWatch } from "./center_watch.ts";
 import type { RuleEvent, RuleWatchOptions } from "../routing/rule_book.ts";
 import { CENTER_ENDPOINT, CenterContract } from "./contract.ts";
 import { HerdPace } from "./herd_pace.ts";
-import { type SnapshotPart, SnapshotParts } from "./parts.ts";
+import { checkSnapshotPart } from "./check_part.ts";
+import { SnapshotParts } from "./parts.ts";
 import { CenterRules } from "./rules.ts";
 
 /** How long a center may take to answer. */
@@ -88,8 +89,8 @@ export class CenterRegistry implements Registry {
     const sent = { message: { service } };
     const reply = await this.#invoke("lookup", "serverStream", sent, options.signal, deadline);
     const parts = new SnapshotParts<Snapshot>();
-    for await (const part of reply.messages as AsyncIterable<SnapshotPart>) {
-      const whole = parts.add(part);
+    for await (const part of reply.messages!) {
+      const whole = parts.add(checkSnapshotPart(part));
       if (whole !== undefined) return whole;
     }
     throw new RpcError("unavailable", "The center ended its answer too early");

@@ -1,7 +1,8 @@
 import { RpcError } from "../core/error.ts";
 import type { Cursor, WatchEvent, WatchOptions } from "../registry/registry.ts";
 import type { WatchRequest } from "./contract.ts";
-import { SnapshotParts, type WatchPart } from "./parts.ts";
+import { checkWatchPart } from "./check_part.ts";
+import { SnapshotParts } from "./parts.ts";
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
@@ -40,8 +41,9 @@ export class CenterWatch implements AsyncIterableIterator<WatchEvent> {
       const events = await this.#events;
       if (this.#told !== undefined) this.#requests.push({ acknowledged: this.#told });
       this.#told = undefined;
-      for (let result; !(result = await events.next() as IteratorResult<WatchPart, undefined>).done;) {
-        const value = result.value.kind === "snapshot" ? this.#parts.add(result.value) : result.value;
+      for (let result; !(result = await events.next()).done;) {
+        const part = checkWatchPart(result.value);
+        const value = part.kind === "snapshot" ? this.#parts.add(part) : part;
         if (value === undefined) continue;
         this.#told = { epoch: value.epoch, revision: value.revision };
         return { done: false, value };
