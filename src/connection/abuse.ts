@@ -11,9 +11,9 @@ import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
 const SKIPPED_PER_SECOND = 100;
 /** How many early resets are forgiven in a second. */
 const RESETS_PER_SECOND = 100;
-/** How many calls for which there is no place are forgiven in a second, and at once beyond three times the places. */
+/** How many calls for which there is no place are forgiven in a second at least, and at once beyond three times the places. */
 const REFUSALS_PER_SECOND = 100;
-const SPARE_REFUSALS = 10;
+const SPARE_REFUSALS = 100;
 /** The least time between two pings, where the receiver does not ask for more of them. */
 const MIN_PING_MS = 5_000;
 /** How many pings may come too early before the connection is closed. */
@@ -65,7 +65,8 @@ export class Abuse {
   constructor(limits: Readonly<Limits>, keepaliveMs: number, now: number) {
     this.#maxStreams = limits.maxStreams;
     this.#minPingMs = Math.min(MIN_PING_MS, keepaliveMs / 2);
-    this.#refusals = new Bucket(3 * limits.maxStreams + SPARE_REFUSALS, REFUSALS_PER_SECOND, now);
+    const { maxStreams } = limits;
+    this.#refusals = new Bucket(3 * maxStreams + SPARE_REFUSALS, Math.max(REFUSALS_PER_SECOND, 20 * maxStreams), now);
     this.#resets = new Bucket(limits.maxEarlyResets, RESETS_PER_SECOND, now);
     this.#skips = new Bucket(SKIPPED_PER_SECOND, SKIPPED_PER_SECOND, now);
     this.#credits = new Bucket(CREDITS_PER_SECOND, CREDITS_PER_SECOND, now);
@@ -85,7 +86,7 @@ export class Abuse {
 
   /**
    * A call came while `running` others had not ended, or after GOAWAY. A peer that takes calls back finds their places taken for
-   * as long as their handlers go on, and can't know that: only a flood is held against it.
+   * as long as their handlers go on, and can't know that before it is refused: only a flood is held against it.
    */
   refused(running: number, now: number): void {
     if (running >= this.#maxStreams && !this.#refusals.take(now)) {

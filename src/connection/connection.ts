@@ -49,6 +49,8 @@ import { StreamTable } from "./stream_table.ts";
 
 /** How many calls one connection may start in one turn of the event loop, before others get theirs. */
 const CALLS_PER_TURN = 32;
+/** For how long a peer that refused a call is taken to be full, in milliseconds (PROTOCOL §10). */
+const FULL_MS = 100;
 /** Beyond this share of the stream numbers, no new call begins: the connection is replaced. */
 const LAST_OWN_STREAM = Math.floor(MAX_STREAM_ID * 0.75);
 /** How many frames that cost no credit may wait for a peer that does not read. */
@@ -108,6 +110,9 @@ export class Connection implements CallHost, AnswerHost, Watched {
   #callFrames = 0;
   #loadToldAt = -Infinity;
   #outgoing = 0;
+  /** How many calls of this side may run at once. */
+  #places: number;
+  #fullUntil: Disposable | undefined;
   #handlers = 0;
   #peerGone: { lastStream: number; reason: string } | undefined;
   #goneLast: number | undefined;
@@ -115,12 +120,15 @@ export class Connection implements CallHost, AnswerHost, Watched {
   #late = false;
   #resolveClosed!: () => void;
   #pingNumber = 0;
+  /** Where the last ping ends in the outbox. */
+  #pingEnd = 0;
   #pings: Map<number, () => void> | undefined;
 
   constructor(greeted: Greeted, settings: Settings) {
     const { limits, platform } = settings;
     this.settings = settings;
     this.hello = greeted.hello;
+    this.#places = greeted.hello.maxStreams;
     this.peer = greeted.peer;
     this.heardAt = platform.clock.now();
     this.caller = settings.gate?.connected(greeted.peer);
@@ -190,7 +198,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
 
   /** Whether a call that comes now begins at once, as far as the server's limit and what waits to be sent go. */
   get hasRoom(): boolean {
-    return this.#outgoing < this.hello.maxStreams && !this.sender.isCrowded && this.isOpen;
+    return this.#outgoing < this.#places && !this.sender.isCrowded && this.isOpen;
   }
 
   /** Whether this side said that it goes away. */
@@ -218,7 +226,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     // Whoever asked for a time-out had the clock read for this call alone.
     const now = Math.max(this.settings.timers.turnNow(), call.startedAt);
     if (!outgoing.arm(now)) return;
-    if (this.#outgoing < this.hello.maxStreams && !this.sender.isCrowded) return outgoing.start(now);
+    if (this.#outgoing < this.#places && !this.sender.isCrowded) return outgoing.start(now);
     if (this.#queue.size >= this.settings.limits.maxQueuedCalls) {
       return outgoing.onQueueFull(this.settings.limits.maxQueuedCalls);
     }
@@ -272,8 +280,13 @@ export class Connection implements CallHost, AnswerHost, Watched {
     return this.#streams.size > 0 || this.#handlers > 0;
   }
 
+  get hasPingLeft(): boolean {
+    return this.outbox.handedBytes >= this.#pingEnd;
+  }
+
   askForLife(): void {
-    this.#sendPing(() => {});
+    // The answer to an earlier ping will do: where writing is slow, pings behind each other would arrive all at once.
+    if ((this.#pings?.size ?? 0) === 0) this.#sendPing(() => {});
   }
 
   onLate(reason: string): void {
@@ -389,8 +402,22 @@ export class Connection implements CallHost, AnswerHost, Watched {
     writeOpen(writer, header);
   }
 
+  /**
+   * A call was refused: the places of calls that were taken back are not free before their handlers have ended. For a moment no
+   * more calls run at once than do now, so that the peer need not take the next ones for a flood.
+   */
+  #full(): void {
+    this.#places = Math.min(this.#places, this.#outgoing - 1);
+    this.#fullUntil ??= this.settings.timers.after(FULL_MS, () => {
+      this.#fullUntil = undefined;
+      this.#places = this.hello.maxStreams;
+      if (this.#queue.size > 0) this.#startQueued();
+      else this.onRoom?.();
+    });
+  }
+
   #startQueued(): void {
-    while (this.#queue.size > 0 && this.#outgoing < this.hello.maxStreams && !this.sender.isCrowded) {
+    while (this.#queue.size > 0 && this.#outgoing < this.#places && !this.sender.isCrowded) {
       const outgoing = this.#queue.shift()!;
       if (this.isOpen) outgoing.start(this.settings.platform.clock.now());
       else outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
@@ -609,8 +636,10 @@ export class Connection implements CallHost, AnswerHost, Watched {
       if (!stream.settled) this.#abuse.reset(this.heardAt);
       stream.onReset();
     } else if (stream instanceof OutgoingCall) {
-      if (code === undefined) stream.onRefused("it takes no more calls on this connection");
-      else stream.onLost(`the server reset the call with ${code}`, undefined);
+      if (code === undefined) {
+        this.#full();
+        stream.onRefused("it takes no more calls on this connection");
+      } else stream.onLost(`the server reset the call with ${code}`, undefined);
     }
   }
 
@@ -686,6 +715,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.#over = reason;
     const { counters, logger } = this.settings;
     this.#watchdog.stop();
+    this.#fullUntil?.[Symbol.dispose]();
     counters.connectionsClosed++;
     counters.callsLost += this.#streams.size;
     logger.debug(`The connection with ${this.peer.endpoint} is over: ${reason}`);
@@ -736,6 +766,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.#pings.set(number, answered);
     this.settings.counters.pingsSent++;
     writePing(this.outbox.data, number, false);
+    this.#pingEnd = this.outbox.position;
     this.outbox.schedule();
   }
 

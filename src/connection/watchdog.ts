@@ -29,6 +29,8 @@ export interface Watched {
   readonly heardAt: number;
   /** Whether calls are running, in either direction. */
   readonly hasCalls: boolean;
+  /** Whether the last PING is on its way, and does not wait behind what is being written. */
+  readonly hasPingLeft: boolean;
   /** Sends a PING to which nobody awaits the answer. */
   askForLife(): void;
   /** Ends the connection. */
@@ -104,6 +106,8 @@ export class Watchdog extends TimerEntry {
     const { outbox, sender, heardAt } = this.#watched;
     const limits = this.#limits;
     const now = this.#timers.clock.now();
+    // Nobody can answer what has not left. A write that makes no progress is noticed as such.
+    if (this.#askedAt !== undefined && !this.#watched.hasPingLeft) this.#askedAt = now;
     const late = this.#lateness(now);
     if (late !== undefined) return this.#watched.onLate(late);
     for (const stream of sender.stalledSince(now - limits.streamStallMs)) (stream as Stream).onStalled();

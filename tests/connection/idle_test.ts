@@ -63,6 +63,7 @@ Deno.test("a silent connection is asked for a sign of life when that is due, how
       frames: { partialBytes: 0 },
       heardAt,
       hasCalls: true,
+      hasPingLeft: true,
       askForLife: () => void asked++,
     } as unknown as Watched;
     const watchdog = new Watchdog(watched, DEFAULT_LIMITS, timers, heardAt);

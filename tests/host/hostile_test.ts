@@ -251,7 +251,7 @@ scene("H15 calls beyond the places are refused, far beyond them end the connecti
   const refused = await peer.expect(Kind.reset);
   assertEquals([refused.stream, readReset(readerOf(refused)), running.now], [7, undefined, 3]);
   const closed = peer.closed();
-  for (let stream = 9; stream < 60; stream += 2) await peer.send(openFrame(stream, 0));
+  for (let stream = 9; stream < 300; stream += 2) await peer.send(openFrame(stream, 0));
   assertEquals(await closed, GoAwayCode.calm);
   assertEquals(running.most, 3);
 }, { maxStreams: 3 });
