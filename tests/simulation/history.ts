@@ -146,6 +146,13 @@ export interface TookAll extends Base {
   readonly run: string;
 }
 
+/** A handler reads no more requests, though there may be some. */
+export interface HadEnough extends Base {
+  readonly what: "had enough";
+  readonly id: string;
+  readonly run: string;
+}
+
 /** A handler gives a reply of many. */
 export interface Gave extends Base {
   readonly what: "gave";
@@ -223,6 +230,7 @@ export type HistoryRecord =
   | Enter
   | Took
   | TookAll
+  | HadEnough
   | Gave
   | Aborted
   | Leave

@@ -61,6 +61,7 @@ export const backpressure: Checker = (story) => {
   if (corrupts) return problems;
   const aheads = new Map<string, number>();
   const told = new Set<string>();
+  const left = new Set<string>();
   const move = (key: string, bytes: number) => {
     const ahead = (aheads.get(key) ?? 0) + bytes;
     aheads.set(key, ahead);
@@ -93,10 +94,16 @@ export const backpressure: Checker = (story) => {
         move(`item ${record.id}`, record.bytes);
         break;
       case "sent":
+        if (left.has(record.id)) break;
         look(move(`sent ${record.id}`, record.bytes), windowBytes.server, record.id, "the caller", record.at);
         break;
       case "took":
         move(`sent ${record.id}`, -record.bytes);
+        break;
+      case "had enough":
+      case "leave":
+        // What a handler does not read costs it nothing, and may go on coming.
+        left.add(record.id);
         break;
     }
   }

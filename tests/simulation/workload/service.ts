@@ -133,6 +133,10 @@ class Run {
     this.#host.record({ what: "took all", id: this.id, run: this.name });
   }
 
+  hadEnough(): void {
+    this.#host.record({ what: "had enough", id: this.id, run: this.name });
+  }
+
   give(seq: number, bytes: number): Piece {
     this.#host.record({ what: "gave", id: this.id, run: this.name, seq, bytes });
     return pieceOf(this.id, seq, bytes);
@@ -205,6 +209,7 @@ export function handlersOf(host: HandlerHost): Implementation<typeof Work> {
           await run.wait(paceMs);
         }
         if (count < enough) run.tookAll();
+        else run.hadEnough();
         await run.wait(delayMs);
         run.finish();
         run.leave("done");
@@ -226,6 +231,7 @@ export function handlersOf(host: HandlerHost): Implementation<typeof Work> {
           if (count >= enough) break;
         }
         if (count < enough) run.tookAll();
+        else run.hadEnough();
         run.finish();
         run.leave("done");
       } catch (error) {
