@@ -78,6 +78,13 @@ export interface Balancer {
   build(candidates: readonly Candidate[], random: Random, surroundings: Surroundings): Picker;
 }
 
+/** Checks the shape of a balancer that a user handed in. @throws {TypeError} */
+export function checkBalancer(balancer: Balancer): Balancer {
+  if (typeof balancer?.build === "function" && typeof balancer.name === "string") return balancer;
+  const given = typeof balancer === "function" ? "a function" : JSON.stringify(balancer);
+  throw new TypeError(`Cannot use ${given} as balancer: it needs name and build, such as random() has`);
+}
+
 /** The candidates without those to go round, or all of them when none would be left. */
 export function withoutAvoided(
   candidates: readonly Candidate[],

@@ -1,5 +1,13 @@
 import { checkNumber, withDefaults } from "../core/options.ts";
-import { avoiding, type Balancer, type Candidate, isAvoided, type Picker, type PickRequest } from "./balancer.ts";
+import {
+  avoiding,
+  type Balancer,
+  type Candidate,
+  checkBalancer,
+  isAvoided,
+  type Picker,
+  type PickRequest,
+} from "./balancer.ts";
 import { usableWeight, withWeight } from "./weight.ts";
 import { nearness } from "./zone.ts";
 
@@ -51,6 +59,7 @@ export const DEFAULT_BY_ZONE: Readonly<Required<ByZoneOptions>> = Object.freeze(
  * @throws {RangeError} {TypeError}
  */
 export function byZone(balancer: Balancer, options?: ByZoneOptions): Balancer {
+  checkBalancer(balancer);
   const { strict, fullAt, fullLagMs, maxInFlight } = withDefaults(DEFAULT_BY_ZONE, options);
   checkNumber("fullAt", fullAt, 0, 1);
   checkNumber("fullLagMs", fullLagMs, 0, Infinity);

@@ -1,6 +1,6 @@
 import { checkNumber, withDefaults } from "../core/options.ts";
 import { fraction } from "../core/platform.ts";
-import { avoiding, type Balancer, isAvoided } from "./balancer.ts";
+import { avoiding, type Balancer, checkBalancer, isAvoided } from "./balancer.ts";
 
 /** How slowly new instances get their share. */
 export interface SlowStartOptions {
@@ -32,6 +32,7 @@ export const DEFAULT_SLOW_START: Readonly<Required<SlowStartOptions>> = Object.f
  * @throws {RangeError} {TypeError}
  */
 export function slowStart(balancer: Balancer, options?: SlowStartOptions): Balancer {
+  checkBalancer(balancer);
   const { windowMs, firstShare } = withDefaults(DEFAULT_SLOW_START, options);
   checkNumber("windowMs", windowMs, Number.MIN_VALUE, Number.MAX_SAFE_INTEGER);
   checkNumber("firstShare", firstShare, 0, 1);

@@ -1,5 +1,5 @@
 import { checkInteger } from "../core/options.ts";
-import type { Balancer, Candidate } from "./balancer.ts";
+import { type Balancer, type Candidate, checkBalancer } from "./balancer.ts";
 import { murmur3, murmur3Pair } from "./hash.ts";
 import { usableWeight, withWeight } from "./weight.ts";
 
@@ -30,6 +30,7 @@ export interface SubsetOptions {
  * @throws {RangeError} when `size` is out of range
  */
 export function subset(balancer: Balancer, { size }: SubsetOptions): Balancer {
+  checkBalancer(balancer);
   checkInteger("size", size, 1);
   return {
     name: `subset(${balancer.name})`,

@@ -1,8 +1,8 @@
 import { asRpcError } from "../core/error.ts";
-import { checkInteger, withDefaults } from "../core/options.ts";
+import { checkInteger, checkNames, type OptionNames, withDefaults } from "../core/options.ts";
 import { hexId } from "../core/platform.ts";
 import type { TextStore } from "../core/store.ts";
-import { Host, type HostOptions } from "../host/host.ts";
+import { Host, HOST_OPTIONS, type HostOptions } from "../host/host.ts";
 import {
   DEFAULT_MEMORY_REGISTRY,
   DEFAULT_QUOTAS,
@@ -57,6 +57,21 @@ export interface CenterOptions extends Omit<HostOptions, "interceptors" | "admis
   data?: string | TextStore;
 }
 
+const { interceptors: _, admission: __, ...HOSTED } = HOST_OPTIONS;
+
+/** What a center can be told. */
+const CENTER_OPTIONS: OptionNames<CenterOptions> = {
+  ...HOSTED,
+  registry: true,
+  rules: true,
+  ttlMs: true,
+  tokens: true,
+  quotas: true,
+  allowEndpoint: true,
+  dialTls: true,
+  data: true,
+};
+
 /** What a center takes where nothing is said. */
 export const DEFAULT_CENTER_QUOTAS: Readonly<CenterQuotas> = Object.freeze({
   ...DEFAULT_QUOTAS,
@@ -95,7 +110,10 @@ export class Center implements AsyncDisposable {
 
   /** Makes a center that listens nowhere yet. @throws {TypeError} {RangeError} when an option can't be used */
   constructor(options: CenterOptions = {}) {
-    const { registry, rules, ttlMs, tokens, quotas, allowEndpoint, dialTls, data, authenticate, ...host } = options;
+    const { registry, rules, ttlMs, tokens, quotas, allowEndpoint, dialTls, data, authenticate, ...host } = checkNames(
+      options,
+      CENTER_OPTIONS,
+    );
     this.#access = new Access(tokens, authenticate);
     this.#host = new Host({ ...host, authenticate: this.#access.authenticate, admission: false });
     const { settings, transport } = this.#host;

@@ -176,7 +176,7 @@ export function centerRegistries(
   settings: Settings,
   transport: Transport,
 ): CenterRegistry[] {
-  const endpoints = typeof center === "string" ? [center] : [...new Set(center)];
+  const endpoints = Array.isArray(center) ? [...new Set<string>(center)] : [center as string];
   if (endpoints.length === 0) throw new TypeError("Cannot use a center: the list of addresses is empty");
   return endpoints.map((endpoint) => new CenterRegistry(endpoint, settings, transport));
 }

@@ -1,5 +1,5 @@
 import { parseArgs } from "@std/cli/parse-args";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 
 /** What is used of `parseArgs`. Its own types follow its options so closely that none of them can be named here. */
 type ParseArgs = (args: string[], options: {

@@ -10,7 +10,7 @@ import { parseJson } from "./input.ts";
 import { untilStopped } from "./io.ts";
 import { type Level, LEVELS, lineLogger } from "./log.ts";
 import { openStore } from "./store.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 
 /** Runs a center. */
 export const center: Command = {

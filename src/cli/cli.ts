@@ -21,7 +21,7 @@ import { diff, history } from "./history.ts";
 import type { Io } from "./io.ts";
 import { list } from "./list.ts";
 import { route } from "./route.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 import { printable, styled } from "./text.ts";
 import { watch } from "./watch.ts";
 

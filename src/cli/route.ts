@@ -10,7 +10,7 @@ import { centerClient, centersOf, lookUp } from "./center_client.ts";
 import { CENTER, type Command, TOKEN } from "./command.ts";
 import { metadataOf, parseJson, readText } from "./input.ts";
 import type { Io } from "./io.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 import { table } from "./table.ts";
 import { printable, styled } from "./text.ts";
 

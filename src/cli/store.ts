@@ -3,7 +3,7 @@ import { textOf } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Registry } from "../registry/registry.ts";
 import { checked, UsageError } from "./args.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 
 /** A store that a center stands before. */
 export interface OpenStore {

@@ -7,7 +7,7 @@ import { checkLimits } from "../core/limits.ts";
 import { containLogger } from "../core/logger.ts";
 import type { LoadReport } from "../core/load.ts";
 import { Metadata } from "../core/metadata.ts";
-import { checkDuration } from "../core/options.ts";
+import { checkDuration, checkNames, checkText } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
 import {
   type Method,
@@ -22,6 +22,7 @@ import type { TextStore } from "../core/store.ts";
 import { Timers } from "../core/timers.ts";
 import { bytes } from "../codec/bytes.ts";
 import { json } from "../codec/json.ts";
+import { checkBalancer } from "../balancer/balancer.ts";
 import { roundRobin } from "../balancer/round_robin.ts";
 import { centerRegistries } from "../center/center_registry.ts";
 import { Cluster } from "../cluster/cluster.ts";
@@ -38,7 +39,7 @@ import { checkRetry, retry } from "../interceptor/retry.ts";
 import { cacheFolder, fileStore } from "../transport/file_store.ts";
 import { dialling, systemTransport } from "../transport/transport.ts";
 import { type Answer, broadcast, type BroadcastOptions, checkBroadcast, type UnaryNames } from "./broadcast.ts";
-import type { CallOptions, ClientOptions } from "./options.ts";
+import { type CallOptions, CLIENT_OPTIONS, type ClientOptions } from "./options.ts";
 import { ReplyStream } from "./reply_stream.ts";
 import type { ServiceClient } from "./typed.ts";
 
@@ -129,6 +130,7 @@ export class Client implements AsyncDisposable {
    * @throws {TypeError} {RangeError} when an option can't be used
    */
   constructor(options: ClientOptions = {}) {
+    checkNames(options, CLIENT_OPTIONS);
     const places = [options.center, options.endpoints, options.registry].filter((place) => place !== undefined);
     if (places.length > 1) throw new TypeError("Cannot make a client: give one of center, endpoints and registry");
     const platform = options.platform ?? runtimePlatform;
@@ -145,10 +147,10 @@ export class Client implements AsyncDisposable {
       codecs: new Map([codec, json(), bytes()].map((codec) => [codec.name, codec])),
       codec,
       identity: {
-        instance: options.id ?? "",
+        instance: checkText("id", options.id ?? ""),
         incarnation: 0,
-        zone: options.zone ?? "",
-        token: options.token ?? "",
+        zone: checkText("zone", options.zone ?? ""),
+        token: checkText("token", options.token ?? ""),
         contracts: new Map(),
       },
       checksums: options.checksums,
@@ -164,6 +166,7 @@ export class Client implements AsyncDisposable {
     }
     const { balancer = roundRobin(), warmUp = false } = options;
     const ejection = options.ejection === false ? undefined : checkEjection(options.ejection);
+    checkBalancer(balancer);
     const cluster = { balancer, ejection, warmUp, store: storeOf(options) };
     this.#cluster = new Cluster(this.#sources, cluster, this.#settings, transport);
     const policy = checkRetry(options.retry === false ? {} : options.retry ?? {});

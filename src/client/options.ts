@@ -4,6 +4,7 @@ import type { Criticality } from "../core/criticality.ts";
 import type { Limits } from "../core/limits.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metadata, MetadataInit } from "../core/metadata.ts";
+import type { OptionNames } from "../core/options.ts";
 import type { Platform } from "../core/platform.ts";
 import type { TextStore } from "../core/store.ts";
 import type { Balancer } from "../balancer/balancer.ts";
@@ -82,6 +83,34 @@ export interface ClientOptions {
   /** Where to dial. Default: the system's sockets. */
   transport?: Transport;
 }
+
+/** What a client can be told. */
+export const CLIENT_OPTIONS: OptionNames<ClientOptions> = Object.freeze({
+  center: true,
+  cache: true,
+  endpoints: true,
+  registry: true,
+  balancer: true,
+  ejection: true,
+  warmUp: true,
+  codec: true,
+  timeoutMs: true,
+  interceptors: true,
+  retry: true,
+  criticality: true,
+  hedge: true,
+  breaker: true,
+  fallbacks: true,
+  limits: true,
+  checksums: true,
+  tls: true,
+  token: true,
+  zone: true,
+  id: true,
+  logger: true,
+  platform: true,
+  transport: true,
+});
 
 /** How one call is made. */
 export interface CallOptions {

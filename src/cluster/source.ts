@@ -29,6 +29,7 @@ export function sourceOf(registry: Pick<Registry, "watch"> & Partial<RuleSource>
 
 /** A source that always lists the same endpoints, whatever the service. @throws {TypeError} when one can't be parsed */
 export function fixedSource(endpoints: readonly string[]): Source {
+  if (!Array.isArray(endpoints)) throw new TypeError("Cannot call anybody: endpoints must be a list of addresses");
   if (endpoints.length === 0) throw new TypeError("Cannot call anybody: the list of endpoints is empty");
   const instances = [...new Set(endpoints)].map((endpoint): Instance => {
     parseEndpoint(endpoint);

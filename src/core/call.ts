@@ -339,5 +339,8 @@ export class Reply {
 
 /** Wraps `innermost` in interceptors; the first of the list is outermost. Without any it is `innermost` itself. */
 export function compose(interceptors: readonly Interceptor[], innermost: Invoker): Invoker {
+  if (!Array.isArray(interceptors) || interceptors.some((wrap) => typeof wrap !== "function")) {
+    throw new TypeError("Cannot use interceptors: they must be a list of functions");
+  }
   return interceptors.reduceRight((next, wrap) => wrap(next), innermost);
 }

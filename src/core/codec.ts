@@ -31,7 +31,7 @@ export function checkCodec(codec: Codec): Codec {
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function" || !NAME.test(codec.name)) {
     throw new TypeError(
       `Cannot use codec ${
-        JSON.stringify(codec?.name)
+        JSON.stringify(typeof codec === "string" ? codec : codec?.name)
       }: it needs encode, decode, and a name that matches ${NAME.source}`,
     );
   }

@@ -10,11 +10,15 @@ export interface Logger {
   error(message: string, ...details: unknown[]): unknown;
 }
 
+const LEVELS: readonly (keyof Logger)[] = ["debug", "info", "warn", "error"];
+
 function nothing(): void {}
 
-/** A logger that never throws: what the user's throws is counted, for there is nowhere else to report it. */
+/** A logger that never throws: what the user's throws is counted, for there is nowhere else to report it. @throws {TypeError} */
 export function containLogger(logger: Logger | undefined, onFailure: () => void): Logger {
   if (logger === undefined) return silent;
+  const missing = LEVELS.filter((level) => typeof logger?.[level] !== "function");
+  if (missing.length > 0) throw new TypeError(`Cannot use logger: it has no ${missing.join(", no ")}`);
   const contained = (level: keyof Logger) => (message: string, ...details: unknown[]): void => {
     try {
       logger[level](message, ...details);

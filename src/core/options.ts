@@ -1,9 +1,10 @@
 import { MAX_TIMER_MS } from "./platform.ts";
+import { suggest } from "./suggest.ts";
 
 /** Checks a whole number. @throws {RangeError} with the name, the value and the range */
 export function checkInteger(name: string, value: number, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (!Number.isSafeInteger(value) || value < min || value > max) {
-    throw new RangeError(`Cannot use ${name} ${String(value)}: it must be a whole number from ${min} to ${max}`);
+    throw new RangeError(`Cannot use ${name} ${shown(value)}: it must be a whole number from ${min} to ${max}`);
   }
   return value;
 }
@@ -11,7 +12,7 @@ export function checkInteger(name: string, value: number, min: number, max = Num
 /** Checks a number that need not be whole. @throws {RangeError} with the name, the value and the range */
 export function checkNumber(name: string, value: number, min: number, max: number): number {
   if (typeof value !== "number" || !(value >= min && value <= max)) {
-    throw new RangeError(`Cannot use ${name} ${String(value)}: it must be a number from ${min} to ${max}`);
+    throw new RangeError(`Cannot use ${name} ${shown(value)}: it must be a number from ${min} to ${max}`);
   }
   return value;
 }
@@ -23,19 +24,49 @@ export function checkNumber(name: string, value: number, min: number, max: numbe
  */
 export function checkDuration(name: string, ms: number): number {
   if (typeof ms !== "number" || Number.isNaN(ms)) {
-    throw new RangeError(`Cannot use ${name} ${String(ms)}: it must be a number of milliseconds`);
+    throw new RangeError(`Cannot use ${name} ${shown(ms)}: it must be a number of milliseconds`);
   }
   return Math.min(ms, MAX_TIMER_MS);
+}
+
+/** Checks a text. @throws {TypeError} with the name and the value */
+export function checkText(name: string, text: string): string {
+  if (typeof text !== "string") throw new TypeError(`Cannot use ${name} ${shown(text)}: it must be a text`);
+  return text;
+}
+
+/** The name of each option that there is, so that the compiler holds the list complete. */
+export type OptionNames<T> = Readonly<Record<keyof T, true>>;
+
+/**
+ * Checks that every option is one that there is: types hold that only where somebody checks types.
+ * @param names an object that has each of them
+ * @throws {TypeError} with the name, and the one that was probably meant
+ */
+export function checkNames<T extends object>(given: T, names: Readonly<Record<keyof T, unknown>>): T {
+  if (typeof given !== "object" || given === null) {
+    throw new TypeError(`Cannot use options ${shown(given)}: they must be an object`);
+  }
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(names, name)) continue;
+    const meant = suggest(name, Object.keys(names));
+    const hint = meant === undefined ? "" : `; did you mean "${meant}"?`;
+    throw new TypeError(`Cannot use option "${name}": there is none of that name${hint}`);
+  }
+  return given;
+}
+
+/** A value in a message: what is text must not look like a number. */
+function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
 /** `defaults` with what `given` says otherwise; what it leaves undefined stays. */
 export function withDefaults<T extends object>(defaults: Readonly<T>, given: Partial<T> | undefined): T {
   const merged: T = { ...defaults };
   if (given === undefined) return merged;
+  checkNames(given, defaults);
   for (const key of Object.keys(given) as (keyof T)[]) {
-    if (!Object.hasOwn(defaults, key)) {
-      throw new TypeError(`Cannot use option "${String(key)}": there is none of that name`);
-    }
     const value = given[key];
     if (value !== undefined) merged[key] = value as T[keyof T];
   }

@@ -1,7 +1,7 @@
 import type { Code } from "./code.ts";
 import { checkCodec, type Codec } from "./codec.ts";
 import { checkCriticality, type Criticality } from "./criticality.ts";
-import { checkDuration, checkInteger } from "./options.ts";
+import { checkDuration, checkInteger, checkNames, type OptionNames } from "./options.ts";
 
 /** Whether a service or a procedure is one that the kit itself offers, rather than its user. */
 export function isOwnService(name: string): boolean {
@@ -28,6 +28,15 @@ export interface MethodOptions {
   /** How much its calls matter to a server that can't take all, unless a call says otherwise. Default: the client's. */
   criticality?: Criticality;
 }
+
+/** What a method can be told. */
+const METHOD_OPTIONS: OptionNames<MethodOptions> = {
+  idempotent: true,
+  codec: true,
+  timeoutMs: true,
+  dedupe: true,
+  criticality: true,
+};
 
 /** One method of a contract. `Request` and `Reply` exist for the compiler alone. */
 export interface Method<Kind extends MethodKind = MethodKind, Request = unknown, Reply = unknown> {
@@ -189,7 +198,7 @@ function method<Kind extends MethodKind, Request, Reply>(
   kind: Kind,
   options: MethodOptions,
 ): Method<Kind, Request, Reply> {
-  const { dedupe } = options;
+  const { dedupe } = checkNames(options, METHOD_OPTIONS);
   if (dedupe !== undefined) {
     if (kind !== "unary") throw new TypeError(`Cannot dedupe a method that is ${kind}: only unary ones can be`);
     checkInteger("dedupe.windowMs", dedupe.windowMs, 1, 86_400_000);

@@ -10,6 +10,7 @@ import { asRpcError, RpcError } from "../core/error.ts";
 import { checkLimits, type Limits } from "../core/limits.ts";
 import { containLogger, type Logger } from "../core/logger.ts";
 import { hexId, type Platform, runtimePlatform } from "../core/platform.ts";
+import { checkText, type OptionNames } from "../core/options.ts";
 import type { Methods, Service } from "../core/service.ts";
 import { Timers } from "../core/timers.ts";
 import { bytes } from "../codec/bytes.ts";
@@ -61,6 +62,23 @@ export interface HostOptions {
   transport?: Transport;
 }
 
+/** What every host can be told. */
+export const HOST_OPTIONS: OptionNames<HostOptions> = Object.freeze({
+  id: true,
+  zone: true,
+  codecs: true,
+  interceptors: true,
+  authenticate: true,
+  tls: true,
+  health: true,
+  reflection: true,
+  limits: true,
+  admission: true,
+  logger: true,
+  platform: true,
+  transport: true,
+});
+
 /** How a drain went. */
 export interface DrainReport {
   /** Whether every call that was running could end. */
@@ -111,6 +129,9 @@ export class Host {
     this.#codecs = new Map(codecs.map((codec) => [codec.name, codec]));
     this.transport = options.transport ?? systemTransport;
     this.#authenticate = options.authenticate;
+    if (typeof this.#authenticate !== "function" && this.#authenticate !== undefined) {
+      throw new TypeError("Cannot use authenticate: it must be a function");
+    }
     if (options.tls !== undefined) this.#tls = checkTlsServerOptions(options.tls);
     const timers = new Timers(platform.clock);
     this.settings = {
@@ -120,9 +141,9 @@ export class Host {
       codecs: this.#codecs,
       codec: codecs[0],
       identity: {
-        instance: options.id ?? hexId(platform.random, 16),
+        instance: checkText("id", options.id ?? hexId(platform.random, 16)),
         incarnation: platform.clock.wall(),
-        zone: options.zone ?? "",
+        zone: checkText("zone", options.zone ?? ""),
         token: "",
         contracts: this.router.contracts,
       },

@@ -1,6 +1,6 @@
 import type { Call, Interceptor, Invoker, Reply } from "../core/call.ts";
 import { RpcError, strongerExecuted, withExecuted } from "../core/error.ts";
-import { checkInteger, checkNumber } from "../core/options.ts";
+import { checkInteger, checkNames, checkNumber, type OptionNames } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
 import { type RetryBudget, RetryBudgets } from "./budget.ts";
 import { LatencyHistogram } from "./latency.ts";
@@ -17,6 +17,13 @@ export interface HedgeOptions {
   /** How many of one call may be under way at once, the first included, 2 to 5. Default 2. */
   maxInFlight?: number;
 }
+
+const HEDGE_OPTIONS: OptionNames<HedgeOptions> = {
+  percentile: true,
+  delayMs: true,
+  minReplies: true,
+  maxInFlight: true,
+};
 
 /** For how long replies count, once or twice over. */
 const WINDOW_MS = 30_000;
@@ -50,7 +57,7 @@ export interface HedgeSurroundings extends Pick<RetrySurroundings, "platform" | 
  * @throws {RangeError} when an option is out of range
  */
 export function hedge(options: HedgeOptions = {}, surroundings: HedgeSurroundings = {}): Interceptor {
-  const { percentile = 95, delayMs, minReplies = 30, maxInFlight = 2 } = options;
+  const { percentile = 95, delayMs, minReplies = 30, maxInFlight = 2 } = checkNames(options, HEDGE_OPTIONS);
   checkNumber("percentile", percentile, 50, 99.9);
   if (delayMs !== undefined) checkNumber("delayMs", delayMs, 0, 3_600_000);
   checkInteger("minReplies", minReplies, 1, 1_000_000);

@@ -1,10 +1,10 @@
 import type { AdmissionStats } from "../admission/admission.ts";
-import { checkDuration, checkInteger, checkNumber } from "../core/options.ts";
+import { checkDuration, checkInteger, checkNames, checkNumber, checkText, type OptionNames } from "../core/options.ts";
 import { isOwnService, type Methods, type Service } from "../core/service.ts";
 import { centerRegistries } from "../center/center_registry.ts";
 import type { Counters } from "../connection/counters.ts";
 import type { Implementation, PlainHandler } from "../host/handler.ts";
-import { type DrainReport, Host, type HostOptions } from "../host/host.ts";
+import { type DrainReport, Host, HOST_OPTIONS, type HostOptions } from "../host/host.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Farewell } from "../registry/registrar.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -45,6 +45,21 @@ export interface ServerOptions extends HostOptions {
   /** Whatever else others should know of it. */
   metadata?: Readonly<Record<string, string>>;
 }
+
+/** What a server can be told. */
+const SERVER_OPTIONS: OptionNames<ServerOptions> = {
+  ...HOST_OPTIONS,
+  center: true,
+  registry: true,
+  advertise: true,
+  token: true,
+  centerTls: true,
+  ttlMs: true,
+  beatMs: true,
+  weight: true,
+  version: true,
+  metadata: true,
+};
 
 /** What a server has done. */
 export interface ServerStats {
@@ -97,6 +112,7 @@ export class Server implements AsyncDisposable {
 
   /** Makes a server that listens nowhere yet. @throws {TypeError} {RangeError} when an option can't be used */
   constructor(options: ServerOptions = {}) {
+    checkNames(options, SERVER_OPTIONS);
     if (options.center !== undefined && options.registry !== undefined) {
       throw new TypeError("Cannot make a server: give one of center and registry");
     }
@@ -109,7 +125,7 @@ export class Server implements AsyncDisposable {
     this.#ownsRegistries = options.center !== undefined;
     if (options.center !== undefined) {
       const { settings, transport } = this.#host;
-      const identity = { ...settings.identity, token: options.token ?? "" };
+      const identity = { ...settings.identity, token: checkText("token", options.token ?? "") };
       const dial = dialling(transport, options.centerTls);
       const centers = centerRegistries(
         options.center,

@@ -1,6 +1,7 @@
 import { Client } from "../client/client.ts";
 import type { ClientOptions } from "../client/options.ts";
 import type { ServiceClient } from "../client/typed.ts";
+import { checkNames } from "../core/options.ts";
 import type { Methods, Service } from "../core/service.ts";
 import type { Implementation } from "../host/handler.ts";
 import { Server, type ServerOptions } from "../server/server.ts";
@@ -50,6 +51,7 @@ export function testPair<M extends Methods>(
   handlers: Implementation<Service<M>>,
   options: TestPairOptions = {},
 ): TestPair<Service<M>> {
+  checkNames(options, { server: true, client: true });
   const network = new MemoryNetwork();
   const transport: Transport = {
     connect: async () => {

@@ -1,5 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { checkDuration, checkInteger, checkNumber, withDefaults } from "../../src/core/options.ts";
+import {
+  checkDuration,
+  checkInteger,
+  checkNames,
+  checkNumber,
+  checkText,
+  withDefaults,
+} from "../../src/core/options.ts";
 import { MAX_TIMER_MS } from "../../src/core/platform.ts";
 
 Deno.test("checkInteger, in and out of range, the value or the name, the value and the range", () => {
@@ -7,7 +14,8 @@ Deno.test("checkInteger, in and out of range, the value or the name, the value a
   assertEquals(checkInteger("n", Number.MAX_SAFE_INTEGER, 0), Number.MAX_SAFE_INTEGER);
   for (const value of [0, 11, 1.5, NaN, Infinity, -Infinity, 2 ** 53, "5", null, undefined, 5n]) {
     const error = assertThrows(() => checkInteger("n", value as number, 1, 10), RangeError);
-    assertEquals(error.message, `Cannot use n ${value}: it must be a whole number from 1 to 10`);
+    const shown = value === "5" ? '"5"' : value;
+    assertEquals(error.message, `Cannot use n ${shown}: it must be a whole number from 1 to 10`);
   }
 });
 
@@ -17,7 +25,7 @@ Deno.test("checkNumber, in and out of range, the value or the name, the value an
     assertThrows(
       () => checkNumber("x", value as number, 0, 1),
       RangeError,
-      `x ${value}: it must be a number from 0 to 1`,
+      `x ${value === "0.5" ? '"0.5"' : value}: it must be a number from 0 to 1`,
     );
   }
 });
@@ -27,7 +35,8 @@ Deno.test("checkDuration, any number, at most what a timer can be", () => {
   for (const [ms, expected] of durations) assertEquals(checkDuration("t", ms), expected);
   for (const ms of [MAX_TIMER_MS + 1, 1e300, Infinity]) assertEquals(checkDuration("t", ms), MAX_TIMER_MS);
   for (const ms of [NaN, "5", null, undefined]) {
-    assertThrows(() => checkDuration("t", ms as number), RangeError, `t ${ms}: it must be a number of milliseconds`);
+    const shown = ms === "5" ? '"5"' : ms;
+    assertThrows(() => checkDuration("t", ms as number), RangeError, `t ${shown}: it must be a number of milliseconds`);
   }
 });
 
@@ -48,5 +57,27 @@ Deno.test("withDefaults, a name that there is not, refused", () => {
 Deno.test("H38 withDefaults, names of prototypes, refused like any other that there is not", () => {
   for (const text of ['{"constructor":1}', '{"toString":1}', '{"__proto__":{"ttlMs":5}}']) {
     assertThrows(() => withDefaults({ ttlMs: 1 }, JSON.parse(text)), TypeError, "there is none of that name");
+  }
+});
+
+Deno.test("checkNames, a name that there is not, refused with the one that was meant", () => {
+  const names = { center: true, timeoutMs: true };
+  assertEquals(checkNames({ center: 1, timeoutMs: undefined }, names), { center: 1, timeoutMs: undefined });
+  const cases: [object, string][] = [
+    [{ timeout: 5 }, 'option "timeout": there is none of that name; did you mean "timeoutMs"?'],
+    [{ balancer: 5 }, 'option "balancer": there is none of that name'],
+    ["tcp://127.0.0.1:7700" as unknown as object, 'options "tcp://127.0.0.1:7700": they must be an object'],
+    [null as unknown as object, "options null: they must be an object"],
+  ];
+  for (const [given, message] of cases) {
+    const error = assertThrows(() => checkNames(given as { center?: unknown; timeoutMs?: unknown }, names), TypeError);
+    assertEquals(error.message, `Cannot use ${message}`);
+  }
+});
+
+Deno.test("checkText, anything but a text, refused", () => {
+  assertEquals(checkText("zone", ""), "");
+  for (const value of [5, null, undefined, {}]) {
+    assertThrows(() => checkText("zone", value as string), TypeError, `Cannot use zone ${value}: it must be a text`);
   }
 });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { below } from "../../src/core/platform.ts";
 import { seededRandom } from "../../src/testing/seeded_random.ts";
-import { editDistance, suggest } from "../../src/cli/suggest.ts";
+import { editDistance, suggest } from "../../src/core/suggest.ts";
 
 Deno.test("editDistance, known pairs, as counted by hand", () => {
   const pairs: [string, string, number][] = [
