@@ -78,6 +78,12 @@ export class Member extends Standing implements Candidate, CallObserver {
     this.#channel = channel;
   }
 
+  /** It is listed no more. Should it return, then not into an ejection whose place others have taken since. */
+  leave(): void {
+    this.ejectedAt = undefined;
+    this.good = this.bad = 0;
+  }
+
   /** Carries a call. */
   invoke(call: Call): Promise<Reply> {
     this.inFlight++;

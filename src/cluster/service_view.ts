@@ -235,6 +235,7 @@ export class ServiceView {
     if (known === undefined) return;
     this.#members.delete(id);
     this.#host.release(known.channel, this);
+    known.leave();
     this.#departed.set(id, known);
     for (const oldest of this.#departed.keys()) {
       if (this.#departed.size <= MAX_DEPARTED) break;

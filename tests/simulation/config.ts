@@ -1,5 +1,6 @@
 /** What a run is made of: drawn from its seed, and changed by hand to make a failure smaller. */
 import type { Limits } from "../../src/core/limits.ts";
+import type { EjectionOptions } from "../../src/cluster/ejector.ts";
 import type { BreakerOptions } from "../../src/interceptor/breaker.ts";
 import type { HedgeOptions } from "../../src/interceptor/hedge.ts";
 import type { RetryOptions } from "../../src/interceptor/retry.ts";
@@ -48,7 +49,16 @@ export interface Config {
   readonly retry: RetryOptions | false;
   readonly hedge: HedgeOptions | undefined;
   readonly breaker: Required<Pick<BreakerOptions, "per" | "openMs" | "probes">> & BreakerOptions | undefined;
-  readonly balancer: "roundRobin" | "random" | "consistentHash";
+  readonly balancer:
+    | "roundRobin"
+    | "random"
+    | "consistentHash"
+    | "leastLoaded"
+    | "firstAvailable"
+    | "slowStart"
+    | "subset";
+  readonly ejection: EjectionOptions | false;
+  readonly warmUp: boolean;
   /** The largest message, in bytes of text. */
   readonly messageBytes: number;
   readonly habits: Habits;
@@ -83,7 +93,9 @@ export interface Overrides {
 export function configOf(seed: number, overrides: Overrides = {}): Config {
   const dice = Dice.for(seed, "config");
   const calm = dice.chance(0.1);
-  const faults = calm ? [] : dice.some(FAULTS, 0.3).filter((fault) => fault !== "flips" || dice.chance(0.3));
+  const drawnFaults = calm ? [] : dice.some(FAULTS, 0.3).filter((fault) => fault !== "flips" || dice.chance(0.3));
+  const cluster = Dice.for(seed, "cluster");
+  const faults: readonly Fault[] = cluster.chance(0.1) ? ["drain"] : drawnFaults;
   const drawn = {
     servers: dice.magnitude(1, 8),
     clients: dice.magnitude(1, 8),
@@ -106,6 +118,7 @@ export function configOf(seed: number, overrides: Overrides = {}): Config {
     },
     ...guardsOf(Dice.for(seed, "guards")),
     balancer: dice.pick(["roundRobin", "random", "consistentHash"]),
+    ...clusterOf(cluster),
     messageBytes: dice.pick([100, 2_000, 20_000, 100_000]),
     habits: habitsOf(Dice.for(seed, "habits")),
   };
@@ -149,6 +162,25 @@ export function linkOf(config: Config): LinkOptions {
   if (has("dials")) Object.assign(link, dials);
   if (has("flips")) link.bitFlips = 0.01;
   return link;
+}
+
+function clusterOf(dice: Dice): Pick<Config, "ejection" | "warmUp"> & Partial<Pick<Config, "balancer">> {
+  const other = dice.pick(["leastLoaded", "firstAvailable", "slowStart", "subset"] as const);
+  const ejection = {
+    intervalMs: dice.pick([300, 3_000]),
+    baseMs: dice.pick([500, 5_000]),
+    maxMs: 20_000,
+    minInstances: dice.pick([1, 3]),
+    minCalls: dice.pick([2, 5]),
+    failureMinCalls: dice.pick([1, 3]),
+    failureShare: dice.pick([0.2, 0.6]),
+    deviations: dice.pick([0.5, 1.9]),
+  };
+  return {
+    ...(dice.chance(0.4) ? { balancer: other } : {}),
+    ejection: dice.chance(0.1) ? false : dice.chance(0.6) ? ejection : {},
+    warmUp: dice.chance(0.3),
+  };
 }
 
 function guardsOf(dice: Dice): Pick<Config, "hedge" | "breaker"> {
@@ -197,8 +229,8 @@ function limitsOf(dice: Dice): Partial<Limits> {
 
 /** A config in a few lines. */
 export function describeConfig(config: Config): string {
-  const { seed, servers, clients, centers, ops, safetyMs, faults, retry, hedge, breaker, balancer, messageBytes } =
-    config;
+  const { seed, servers, clients, centers, ops, safetyMs, faults, retry, hedge, breaker, messageBytes } = config;
+  const { balancer, ejection, warmUp } = config;
   return [
     `seed ${seed}: ${servers} servers, ${clients} clients with ${ops} calls each, ${centers} centers, ${safetyMs} ms`,
     `faults: ${faults.length === 0 ? "none" : faults.join(", ")}`,
@@ -207,6 +239,7 @@ export function describeConfig(config: Config): string {
     `limits of clients: ${JSON.stringify(config.limits.client)}`,
     `hedge: ${JSON.stringify(hedge)}, breaker: ${JSON.stringify(breaker)}`,
     `habits: ${JSON.stringify(config.habits)}`,
-    `retry: ${JSON.stringify(retry)}, balancer: ${balancer}, messages up to ${messageBytes} bytes`,
+    `balancer: ${balancer}, ejection: ${JSON.stringify(ejection)}, warm-up: ${warmUp}`,
+    `retry: ${JSON.stringify(retry)}, messages up to ${messageBytes} bytes`,
   ].join("\n");
 }

@@ -80,7 +80,9 @@ const BLOWS: Partial<Record<Fault, Blow>> = {
     const made = field.serverOn(node);
     if (made === undefined || node.isPaused) return;
     const life = node.incarnation;
-    void made.server.drain({ graceMs: dice.around(2_000) }).then(async () => {
+    const graceMs = dice.around(2_000);
+    field.history.of(node)({ what: "drain", graceMs });
+    void made.server.drain({ graceMs }).then(async () => {
       if (!node.isUp || node.incarnation !== life) return;
       await node.stop();
       field.history.lost(node, life);

@@ -30,6 +30,10 @@ export interface Begin extends Base {
   readonly windowBytes: { readonly server: number; readonly client: number };
   /** How many retries a client may have paid for at first, and for each call after that. Absent without a budget to speak of. */
   readonly retries?: { readonly atFirst: number; readonly perCall: number };
+  /** Whether nothing happens but that servers drain. */
+  readonly drainsOnly?: boolean;
+  /** How many servers there are. */
+  readonly servers: number;
   /** How many calls a circuit breaker lets through at once while it is half open, and how long it waits for them. */
   readonly breaker?: { readonly probes: number; readonly openMs: number };
 }
@@ -50,6 +54,8 @@ export interface CallRecord extends Base {
   readonly messageBytes: number;
   /** The call on whose behalf it is made. */
   readonly parent?: string;
+  /** Whether it may be sent to somebody else when nobody has taken it. */
+  readonly replayed: boolean;
   /** Whether nothing stands in its way: it must be answered. */
   readonly must?: boolean;
   /** Whether it may be refused because something is full. */
@@ -101,6 +107,45 @@ export interface BreakerRecord extends Base {
   readonly what: "breaker";
   readonly breaker: string;
   readonly state: "closed" | "open" | "half_open";
+}
+
+/** A balancer of the caller begins anew, with other candidates. */
+export interface PickerRecord extends Base {
+  readonly what: "picker";
+  /** Tells it from others of the same life. */
+  readonly picker: number;
+  readonly balancer: string;
+  /** Their endpoints. */
+  readonly candidates: readonly string[];
+  /** Which of them has each of some keys, where it goes by keys. */
+  readonly owners?: readonly string[];
+}
+
+/** A balancer of the caller has picked. */
+export interface Pick extends Base {
+  readonly what: "pick";
+  readonly picker: number;
+  readonly endpoint: string;
+  /** Whether some were to be gone round. */
+  readonly round: boolean;
+  /** How many instances the client knows, how many of them are ejected, and how many can be called without more ado. */
+  readonly known: number;
+  readonly ejected: number;
+  readonly well: number;
+  /** Whether the one that was picked is known, and whether it is ejected. */
+  readonly isKnown: boolean;
+  readonly isEjected: boolean;
+}
+
+/** A server begins to drain, and lets what runs go on for so long. */
+export interface Drain extends Base {
+  readonly what: "drain";
+  readonly graceMs: number;
+}
+
+/** A server takes calls. */
+export interface Listens extends Base {
+  readonly what: "listens";
 }
 
 /** The caller has no more requests. */
@@ -226,6 +271,10 @@ export type HistoryRecord =
   | BreakerRecord
   | Sent
   | SentAll
+  | PickerRecord
+  | Pick
+  | Drain
+  | Listens
   | Cancel
   | Enter
   | Took

@@ -1,20 +1,26 @@
 /** What runs on the nodes: the same programs that users write, on time, chance and network of the node. */
 import {
+  type Balancer,
   breaker,
   Center,
   Client,
   type ClientOptions,
   consistentHash,
+  firstAvailable,
   type Interceptor,
+  leastLoaded,
   random,
   roundRobin,
   Server,
+  slowStart,
+  subset,
 } from "../../mod.ts";
 import type { Platform } from "../../src/core/platform.ts";
 import type { Logger } from "../../src/core/logger.ts";
 import type { NodeContext } from "../../src/testing/simulated.ts";
 import { ANYBODY } from "../support/anybody.ts";
 import type { Config } from "./config.ts";
+import { watched } from "./watched_balancer.ts";
 import type { Recorder } from "./history.ts";
 import { type CallerHost, type Op, runNested, runOp } from "./workload/ops.ts";
 import { handlersOf, ID, Work } from "./workload/service.ts";
@@ -40,7 +46,15 @@ export interface ClientNode extends AsyncDisposable {
   readonly host: CallerHost;
 }
 
-const BALANCERS = { roundRobin, random, consistentHash };
+const BALANCERS: Record<Config["balancer"], () => Balancer> = {
+  roundRobin,
+  random,
+  consistentHash,
+  leastLoaded,
+  firstAvailable,
+  slowStart: () => slowStart(roundRobin(), { windowMs: 2_000 }),
+  subset: () => subset(random(), { size: 3 }),
+};
 
 /** Where the server of a node listens. */
 export function endpointOf(name: string): string {
@@ -57,21 +71,25 @@ function centersOf(config: Config): string[] {
 }
 
 /** A client as every node has one. */
-function clientOf(config: Config, { platform, transport }: NodeContext, { record, logger }: Site): Client {
+function clientOf(config: Config, { name, platform, transport }: NodeContext, { record, logger }: Site): Client {
   const where: ClientOptions = config.centers > 0
     ? { center: centersOf(config) }
     : { endpoints: namesOf("server", config.servers).map(endpointOf) };
-  return new Client({
+  const client: Client = new Client({
     ...where,
+    id: name,
     platform,
     transport,
-    balancer: BALANCERS[config.balancer](),
+    balancer: watched(BALANCERS[config.balancer](), record, () => client.stats()),
+    ejection: config.ejection,
+    warmUp: config.warmUp,
     retry: config.retry,
     hedge: config.hedge,
     interceptors: guarded(config, platform, record),
     limits: config.limits.client,
     logger,
   });
+  return client;
 }
 
 /** A circuit breaker, and inside of it one who puts down what it lets through. */
@@ -123,6 +141,7 @@ export function serverProgram(
       }),
     );
     await server.listen(endpointOf(name));
+    record({ what: "listens" });
     return {
       server,
       host,

@@ -80,6 +80,8 @@ async function live(world: Simulation, history: History, config: Config): Promis
     slackMs: SLACK_MS,
     ...(config.faults.length === 0 ? { calmMs: 20 * config.link.latencyMs! } : {}),
     corrupts: config.faults.includes("flips"),
+    servers: config.servers,
+    ...(isDrainsOnly(config) ? { drainsOnly: true } : {}),
     maxStreams: server.maxStreams!,
     windowBytes: { server: server.streamWindowBytes!, client: client.streamWindowBytes! },
     ...(config.retry === false ? {} : {
@@ -166,6 +168,12 @@ function violationsOf(made: unknown): number {
   if (made instanceof Center) return 0;
   const { server, host } = made as Partial<ServerNode & ClientNode>;
   return (server?.stats().counters.violations ?? 0) + (host?.client.stats().counters.violations ?? 0);
+}
+
+/** Whether nothing happens but that servers drain. Breakers fail calls, and servers with few places refuse them, at any time. */
+function isDrainsOnly({ faults, breaker, limits }: Config): boolean {
+  const roomy = (limits.server.maxStreams ?? 256) >= 256;
+  return faults.length === 1 && faults[0] === "drain" && breaker === undefined && roomy;
 }
 
 function isIdle({ server }: ServerNode): boolean {

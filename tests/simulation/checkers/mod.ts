@@ -2,6 +2,7 @@
 import { atMostOnce, cancels, deadlines, settleOnce, truthOfErrors } from "./calls.ts";
 import { type Checker, type Problem, Story } from "./checker.ts";
 import { concurrency, protocolKept } from "./connections.ts";
+import { balancers, drains, ejections } from "./cluster.ts";
 import { breakers, retryBudget } from "./guards.ts";
 import { noCrash, noLeaks, progress } from "./ending.ts";
 import { backpressure, streams } from "./streams.ts";
@@ -19,6 +20,9 @@ const CHECKERS: readonly Checker[] = [
   cancels,
   retryBudget,
   breakers,
+  drains,
+  ejections,
+  balancers,
   noLeaks,
   noCrash,
   progress,

@@ -171,6 +171,7 @@ class Caller {
       id: this.#op.id,
       method,
       idempotent,
+      replayed: config.retry !== false && retry,
       ...(limitMs === Infinity ? {} : { timeoutMs: limitMs }),
       maxAttempts: idempotent ? attempts + hedges : 1,
       ...(wish.fail === undefined ? {} : { fail: wish.fail }),
