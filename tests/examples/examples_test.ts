@@ -185,3 +185,14 @@ Deno.test("deploy.ts, replaces servers under load, and no call fails", async () 
   assertMatch(stdout, /^old-1 +new-1 +\d+ +0 /m);
   assertStringIncludes(stdout, "150 calls, 0 failed (0 of those that may run twice)");
 });
+
+Deno.test("simulate.ts, sells through partitions and crashes, the same each time", async () => {
+  const first = await run("simulate.ts");
+  assertEquals({ code: first.code, stderr: first.stderr }, { code: 0, stderr: "" });
+  const lines = first.stdout.trim().split("\n");
+  assertEquals(lines.length, 5, first.stdout);
+  for (const line of lines) {
+    assertMatch(line, /^seed \d, \d+ virtual s: 15 in the books, \{"sold":1\d,.*"unavailable":\d/);
+  }
+  assertEquals(await run("simulate.ts"), first);
+});
