@@ -17,6 +17,7 @@ import { peersSection } from "./peers.ts";
 import { picksSection } from "./picks.ts";
 import { plot } from "./plot.ts";
 import { startSection } from "./start.ts";
+import { storesSection } from "./stores.ts";
 import { streamsSection } from "./streams.ts";
 import { unarySection } from "./unary.ts";
 
@@ -30,6 +31,7 @@ const SECTIONS: readonly Section[] = [
   idleSection,
   picksSection,
   startSection,
+  storesSection,
   peersSection,
 ];
 

@@ -66,6 +66,12 @@ export class StoreProcess implements AsyncDisposable {
     this.#isReady = isReady;
   }
 
+  /** Its process. @throws {Error} while it does not run */
+  get pid(): number {
+    if (this.#process === undefined) throw new Error(`${this.#command[0]} does not run`);
+    return this.#process.pid;
+  }
+
   /** Starts it, with what it kept when it was stopped or killed before, and waits until it answers. */
   async start(): Promise<void> {
     this.spawn();
