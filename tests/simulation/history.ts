@@ -227,6 +227,20 @@ export interface NodeRecord extends Base {
   readonly what: "crash" | "pause" | "resume" | "slow" | "fast";
 }
 
+/** What a client knows of the service that the workload calls, whenever that is seen to have changed: the ids of its instances. */
+export interface Knows extends Base {
+  readonly what: "knows";
+  readonly ids: readonly string[];
+}
+
+/** What a center lists of the service that the workload calls, whenever that is seen to have changed. */
+export interface Lists extends Base {
+  readonly what: "lists";
+  readonly ids: readonly string[];
+  /** Whether it has just started. */
+  readonly warming: boolean;
+}
+
 /** From here on nothing is in anybody's way. */
 export interface Calm extends Base {
   readonly what: "calm";
@@ -284,6 +298,8 @@ export type HistoryRecord =
   | Aborted
   | Leave
   | NodeRecord
+  | Knows
+  | Lists
   | Calm
   | Leak
   | Violation

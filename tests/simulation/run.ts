@@ -16,6 +16,7 @@ import {
   serverProgram,
   type Site,
 } from "./programs.ts";
+import { observe } from "./observing.ts";
 import { History } from "./recording.ts";
 import { drawOps, probe, runOp } from "./workload/ops.ts";
 
@@ -125,6 +126,7 @@ async function live(world: Simulation, history: History, config: Config): Promis
     void keep(node, node.start(program));
   }
 
+  using observed = observe(world, history, [...centers, ...clients], made);
   strike(field);
   await world.sleep(config.safetyMs);
   calmDown(field);
@@ -144,6 +146,7 @@ async function live(world: Simulation, history: History, config: Config): Promis
     if (violations > 0 && !config.faults.includes("flips")) history.of(node)({ what: "violation", count: violations });
   }
 
+  observed[Symbol.dispose]();
   // Clients first: then servers must notice by themselves that nobody is there any more.
   for (const node of clients) await node.stop();
   const idle = () => servers.every((node) => isIdle(made.get(node) as ServerNode));

@@ -4,6 +4,7 @@ import { type Checker, type Problem, Story } from "./checker.ts";
 import { concurrency, protocolKept } from "./connections.ts";
 import { balancers, drains, ejections } from "./cluster.ts";
 import { breakers, retryBudget } from "./guards.ts";
+import { convergence, noEmptyShock } from "./listings.ts";
 import { noCrash, noLeaks, progress } from "./ending.ts";
 import { backpressure, streams } from "./streams.ts";
 import type { HistoryRecord } from "../history.ts";
@@ -18,6 +19,8 @@ const CHECKERS: readonly Checker[] = [
   concurrency,
   protocolKept,
   cancels,
+  convergence,
+  noEmptyShock,
   retryBudget,
   breakers,
   drains,
