@@ -151,6 +151,10 @@ export class CenterRegistry implements Registry {
   /** Lets whoever wants to try again know when that has a chance: as soon as the center may be dialled, and not before. */
   #fail(error: unknown): never {
     const { state, pauseMs } = this.#channel;
+    if (error instanceof RpcError && error.code === "unimplemented") {
+      const { code, message, executed } = error;
+      throw new RpcError(code, `Cannot use ${this.name} as a center: ${message}`, { executed, cause: error });
+    }
     const unreached = error instanceof RpcError && (error.code === "unavailable" || error.code === "deadline_exceeded");
     if (!unreached || state !== "failing" && state !== "connecting") throw error;
     const { code, message, executed, cause } = error;

@@ -116,7 +116,7 @@ export class Cluster implements ViewHost {
       const members = view.isKnown ? view.reach(call, count) : [];
       if (members.length > 0) return members;
       if (view.isClosed || (view.isKnown && !call.waitForReady)) throw view.problem;
-      await waitFor(view.changed(), call, this.#settings.timers, `looking for instances of service "${call.service}"`);
+      await waitFor(view.changed(), call, this.#settings.timers, () => looking(view));
     }
   }
 
@@ -193,11 +193,16 @@ export class Cluster implements ViewHost {
   async #invokeLater(view: ServiceView, call: Call): Promise<Reply> {
     for (;;) {
       if (view.isClosed || (view.isKnown && !call.waitForReady)) throw view.problem;
-      await waitFor(view.changed(), call, this.#settings.timers, `looking for instances of service "${call.service}"`);
+      await waitFor(view.changed(), call, this.#settings.timers, () => looking(view));
       const member = view.pick(call);
       if (member !== undefined) return await member.invoke(call);
     }
   }
+}
+
+/** What a call waits for while nobody is known, and why that lasts. */
+function looking(view: ServiceView): string {
+  return `looking for instances of service "${view.service}"${view.isKnown ? `: ${view.why}` : ""}`;
 }
 
 function closedError(): RpcError {

@@ -87,11 +87,11 @@ export class ServiceView {
     return this.#closed;
   }
 
-  /** Why nobody can be picked. */
-  get problem(): RpcError {
+  /** Why nobody can be picked, in words. */
+  get why(): string {
     const { failure, warming } = this.resolver;
     const known = this.members.length;
-    const why = this.#closed
+    return this.#closed
       ? "the client was closed"
       : known > 0
       ? `balancer "${this.#host.balancer.name}" chose none of its ${known} instances`
@@ -100,10 +100,14 @@ export class ServiceView {
       : warming
       ? "no instance of it is registered yet, and the registry has only just started"
       : "no instance of it is registered";
-    return new RpcError("unavailable", `Cannot call service "${this.service}": ${why}`, {
+  }
+
+  /** Why nobody can be picked. */
+  get problem(): RpcError {
+    return new RpcError("unavailable", `Cannot call service "${this.service}": ${this.why}`, {
       executed: "no",
       retryAfterMs: -1, // trying again at once would find the same
-      cause: failure,
+      cause: this.resolver.failure,
     });
   }
 

@@ -10,7 +10,7 @@ import type { Caller, Place } from "../admission/wait_queue.ts";
 import { Call, type Context, type Peer, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Criticality } from "../core/criticality.ts";
-import { type Executed, RpcError, textOf, withExecuted } from "../core/error.ts";
+import { type Executed, HANDLER_FAILED, RpcError, textOf, withExecuted } from "../core/error.ts";
 import type { LoadReport } from "../core/load.ts";
 import { isMetadataText, Metadata, REASON_KEY } from "../core/metadata.ts";
 import type { TraceContext } from "../core/trace_context.ts";
@@ -431,7 +431,7 @@ export class IncomingCall extends Stream implements Context, Waiter {
     if (!this.settled) {
       this.host.settings.logger.error(`The handler of "${this.procedure}" failed`, thrown);
     }
-    return new RpcError("internal", "The handler failed", { executed: executed ?? "maybe" });
+    return new RpcError("internal", HANDLER_FAILED, { executed: executed ?? "maybe" });
   }
 
   /** Sends END, unless the stream is over. */

@@ -21,6 +21,12 @@ export interface RpcErrorOptions {
   cause?: unknown;
 }
 
+/**
+ * What a caller hears of a handler that threw anything but an {@link RpcError}: never what it threw, which may be nobody
+ * else's business, but where that can be found.
+ */
+export const HANDLER_FAILED = "The handler failed; the logger of its server was told why";
+
 const BRAND = Symbol.for("@erpc/erpc.RpcError");
 
 /**
@@ -65,7 +71,9 @@ export class RpcError extends Error {
     const facts = [code, `executed: ${executed}`];
     if (reason !== undefined) facts.push(`reason: ${reason}`);
     if (details !== undefined) facts.push(`details: ${inspect(details, options)}`);
-    if (retryAfterMs !== undefined) facts.push(retryAfterMs < 0 ? "do not retry" : `retry after ${retryAfterMs} ms`);
+    if (retryAfterMs !== undefined) {
+      facts.push(retryAfterMs < 0 ? "do not retry" : `retry after ${Math.ceil(retryAfterMs)} ms`);
+    }
     const lines = [`RpcError: ${this.message} (${facts.join(", ")})`];
     if (this.explain !== undefined) lines.push(explain(this.explain));
     const stack = this.stack?.slice(this.stack.indexOf("\n    at ") + 1);

@@ -3,7 +3,7 @@ import { type Call, type Context, type Peer, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Code } from "../core/code.ts";
 import type { Criticality } from "../core/criticality.ts";
-import { RpcError } from "../core/error.ts";
+import { HANDLER_FAILED, RpcError } from "../core/error.ts";
 import { Metadata } from "../core/metadata.ts";
 import type { Timers } from "../core/timers.ts";
 import type { TraceContext } from "../core/trace_context.ts";
@@ -108,7 +108,7 @@ export class Once {
       const again = saysNothingRan(thrown);
       const error = thrown instanceof RpcError
         ? again ? thrown : final(thrown)
-        : new RpcError("internal", "The handler failed", { executed: "yes" });
+        : new RpcError("internal", HANDLER_FAILED, { executed: "yes" });
       over({ kind: "failure", error }, again);
       throw thrown instanceof RpcError ? error : thrown;
     };

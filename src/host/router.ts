@@ -110,7 +110,7 @@ export class Router {
   #unknown(procedure: string): RpcError {
     const service = procedure.slice(0, procedure.indexOf("/"));
     const text = this.#services.has(service)
-      ? `There is no method "${procedure.slice(service.length + 1)}" in service "${service}"`
+      ? `There is no method "${procedure.slice(service.length + 1)}" in service "${service}" on this server`
       : `There is no service "${service}" on this server`;
     return new RpcError("unimplemented", text, { executed: "no" });
   }

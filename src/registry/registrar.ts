@@ -143,7 +143,7 @@ export class Registrar {
       endpoints: this.#endpoints,
       error: this.#error,
       failures: this.#failures,
-      nextAttemptMs: this.#state === "stopped" ? undefined : Math.max(0, this.#nextAt - now),
+      nextAttemptMs: this.#state === "stopped" ? undefined : Math.max(0, Math.ceil(this.#nextAt - now)),
     };
   }
 

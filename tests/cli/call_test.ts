@@ -127,7 +127,7 @@ Deno.test("erpc call, the handler fails, code and message and details on stderr,
 Deno.test("erpc call, unknown procedure or wrong kind, unimplemented, exit code 1", async () => {
   await using server = await startServer();
   const rows: [string[], string][] = [
-    [["demo.Words/nope"], 'unimplemented: There is no method "nope" in service "demo.Words"\n'],
+    [["demo.Words/nope"], 'unimplemented: There is no method "nope" in service "demo.Words" on this server\n'],
     [["nope.hello"], 'unimplemented: There is no service "nope" on this server\n'],
     [["demo.Words/search"], 'unimplemented: "demo.Words/search" is serverStream, and was called as unary\n'],
     [["demo.echo", "--stream"], 'unimplemented: "demo/echo" is unary, and was called as serverStream\n'],

@@ -98,7 +98,11 @@ Deno.test("a handler that throws answers internal without its text, which goes t
   }, { server: { logger } });
   for (const name of ["t.sync", "t.async", "t.odd"]) {
     const error = await assertRejects(() => pair.client.call(name), RpcError);
-    assertEquals([error.code, error.message, error.executed], ["internal", "The handler failed", "yes"]);
+    assertEquals([error.code, error.message, error.executed], [
+      "internal",
+      "The handler failed; the logger of its server was told why",
+      "yes",
+    ]);
   }
   assertEquals(logged.length, 3);
   const own = await assertRejects(() => pair.client.call("t.own"), RpcError);

@@ -220,7 +220,7 @@ for (const [name, open] of pairs) {
         for await (const message of reply.messages!) got.push(message);
       },
       RpcError,
-      "The handler failed",
+      "The handler failed; the logger of its server was told why",
     );
     assertEquals([got, error.code], [[1, 2], "internal"]);
   });

@@ -143,7 +143,11 @@ Deno.test("logging.ts, shows the cause of a failure to the log and not to the ca
   assertMatch(stdout, /^info {2}The server listens on tcp:/m);
   assertMatch(stderr, /^The handler of "demo\/fail" failed Error: the disk is full$/m);
   assertMatch(stdout, /^error The handler of "demo\/fail" failed Error: the disk is full$/m);
-  assertEquals(stdout.match(/the caller sees only: The handler failed\n/g)?.length, 2, stdout);
+  assertEquals(
+    stdout.match(/the caller sees only: The handler failed; the logger of its server was told why\n/g)?.length,
+    2,
+    stdout,
+  );
 });
 
 Deno.test("auth.ts, lets those in who show the token", async () => {

@@ -220,7 +220,11 @@ Deno.test("errors of a worker's handler arrive as those of any other", async () 
   ]);
   for (const how of ["plain", "text", "reply", "details"]) {
     const error = await failed(how);
-    assertEquals([error.code, error.message, error.executed], ["internal", "The handler failed", "yes"], how);
+    assertEquals([error.code, error.message, error.executed], [
+      "internal",
+      "The handler failed; the logger of its server was told why",
+      "yes",
+    ], how);
   }
   const texts = logged.map((error) => `${error}`);
   assertEquals(texts.slice(0, 2), ["TypeError: the disk is full", "Error: a text"]);

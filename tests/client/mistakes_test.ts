@@ -1,0 +1,45 @@
+/** What those get to read who have mixed something up. */
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Center, Client, RpcError, Server } from "../../mod.ts";
+
+async function messageOf(call: Promise<unknown>): Promise<string> {
+  return (await assertRejects(() => call, RpcError)).message;
+}
+
+Deno.test("mistakes: a server's address is given as the center's, and the error says so to clients and servers", async () => {
+  await using server = new Server();
+  server.handle("demo.hello", () => "hi");
+  await server.listen();
+  const why = `Cannot use ${server.endpoint} as a center: There is no service "erpc.Center" on this server`;
+
+  await using client = new Client({ center: server.endpoint });
+  assertStringIncludes(await messageOf(client.call("demo.hello")), why);
+
+  await using other = new Server({ center: server.endpoint });
+  other.handle("demo.hello", () => "hi");
+  await other.listen();
+  const { state, centers } = other.registration;
+  assertEquals([state, centers[0].error], ["refused", why]);
+  assertEquals(Number.isInteger(centers[0].nextAttemptMs), true);
+});
+
+Deno.test("mistakes: two servers of one service with different methods, and the error says which of them has none", async () => {
+  await using center = new Center();
+  await center.listen("memory://mistakes-center");
+  await using server = new Server({ center: center.endpoint });
+  server.handle("demo.hello", () => "hi");
+  await server.listen("memory://mistakes-server");
+  await using client = new Client({ center: center.endpoint });
+  assertEquals(await messageOf(client.call("demo.bye")), 'There is no method "bye" in service "demo" on this server');
+});
+
+Deno.test("mistakes: a call that waits until its deadline says why it had to", async () => {
+  await using client = new Client({ center: "memory://nobody-is-here" });
+  const why = "the registry can't be reached: ";
+  assertStringIncludes(await messageOf(client.call("demo.hello")), why);
+  const message = await messageOf(client.call("demo.hello", {}, { waitForReady: true, timeoutMs: 50 }));
+  assertStringIncludes(
+    message,
+    `passed while looking for instances of service "demo": ${why}`,
+  );
+});
