@@ -95,7 +95,9 @@ export function configOf(seed: number, overrides: Overrides = {}): Config {
   const calm = dice.chance(0.1);
   const drawnFaults = calm ? [] : dice.some(FAULTS, 0.3).filter((fault) => fault !== "flips" || dice.chance(0.3));
   const cluster = Dice.for(seed, "cluster");
-  const faults: readonly Fault[] = cluster.chance(0.1) ? ["drain"] : drawnFaults;
+  // Runs in which no call may fail: nothing happens but that servers drain, and they have room for every call.
+  const drains = cluster.chance(0.1);
+  const faults: readonly Fault[] = drains ? ["drain"] : drawnFaults;
   const drawn = {
     servers: dice.magnitude(1, 8),
     clients: dice.magnitude(1, 8),
@@ -110,13 +112,14 @@ export function configOf(seed: number, overrides: Overrides = {}): Config {
     ...said,
     faults: faults.filter((fault) => !without.includes(fault)),
     link: { latencyMs: dice.pick([0.05, 1, 5, 30]) },
-    limits: { server: limitsOf(dice), client: limitsOf(dice) },
+    limits: { server: { ...limitsOf(dice), ...(drains ? { maxStreams: 256 } : {}) }, client: limitsOf(dice) },
     retry: dice.chance(0.15) ? false : dice.chance(0.5) ? {} : {
       maxAttempts: dice.between(1, 5),
       firstBackoffMs: dice.magnitude(1, 300),
       budgetTokens: dice.pick([2, 10, 1_000]),
     },
     ...guardsOf(Dice.for(seed, "guards")),
+    ...(drains ? { breaker: undefined } : {}),
     balancer: dice.pick(["roundRobin", "random", "consistentHash"]),
     ...clusterOf(cluster),
     messageBytes: dice.pick([100, 2_000, 20_000, 100_000]),
