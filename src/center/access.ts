@@ -13,7 +13,7 @@ export interface CenterToken {
   readonly token?: string;
   /**
    * Decides instead of `token` whether a claim is good, such as for tokens that somebody else signs or for certificates. May return
-   * the owner's name instead of `true`; what it throws is "no".
+   * the owner's name instead of `true`; whatever else it returns is "no", and so is what it throws.
    */
   readonly verify?: (claim: Claim) => boolean | string | Promise<boolean | string>;
   /** Whose the instances are that are registered with it: nobody else can replace or remove them. Default: its place in the list. */
@@ -85,6 +85,7 @@ export class Access {
       return;
     }
     if (hook !== undefined) throw new TypeError("Cannot make a center: give one of tokens and authenticate");
+    if (!Array.isArray(tokens)) throw new TypeError("Cannot make a center: tokens must be a list");
     const checked = tokens.map(checkToken);
     this.#kind = "tokens";
     this.authenticate = (claim) => grantFor(claim, checked);
@@ -132,17 +133,31 @@ async function grantFor(claim: Claim, tokens: readonly { token: CenterToken; own
 async function verdictOf(claim: Claim, { token, verify }: CenterToken): Promise<boolean | string> {
   if (verify === undefined) return sameSecret(claim.token, token!);
   try {
-    return await verify(claim);
+    const verdict: unknown = await verify(claim);
+    // A table that has no such token gives `undefined`, and one that has lost its owner's name an empty text: neither is a yes.
+    return typeof verdict === "string" && verdict !== "" ? verdict : verdict === true;
   } catch {
     return false;
   }
 }
+
+const MEMBERS: ReadonlySet<string> = new Set<keyof CenterToken>([
+  "token",
+  "verify",
+  "owner",
+  "register",
+  "watch",
+  "admin",
+]);
 
 function checkToken(token: CenterToken, at: number): { token: CenterToken; owner: string } {
   const refuse = (why: string): never => {
     throw new TypeError(`Cannot use token ${at + 1} of the center: ${why}`);
   };
   if (typeof token !== "object" || token === null) refuse("it must be an object");
+  // A word that is misspelled, or a text that says "false", must not let anybody in.
+  for (const name of Object.keys(token)) if (!MEMBERS.has(name)) refuse(`it has no ${JSON.stringify(name)}`);
+  if (token.admin !== undefined && typeof token.admin !== "boolean") refuse("its admin must be true or false");
   if ((token.token === undefined) === (token.verify === undefined)) refuse("it must have one of token and verify");
   if (token.token !== undefined && typeof token.token !== "string") refuse("its token must be text");
   if (token.verify !== undefined && typeof token.verify !== "function") refuse("its verify must be a function");

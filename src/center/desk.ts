@@ -170,7 +170,7 @@ export class Desk {
         for (let revision = -1; revision < event.revision;) {
           const { done, value } = await asked.next();
           if (done) return;
-          if ("acknowledged" in value) revision = value.acknowledged.revision;
+          revision = Math.max(revision, acknowledgedIn(value));
         }
       }
     } finally {
@@ -200,6 +200,16 @@ export function denied(what: string): RpcError {
 /** Whether somebody may look after the center. @throws {RpcError} `permission_denied` */
 export function checkAdmin(grant: Grant, what: string): void {
   if (!grant.admin) throw denied(what);
+}
+
+/** Up to which revision a watcher says that it has acted; −1 when it says something else. */
+function acknowledgedIn(request: unknown): number {
+  if (typeof request === "object" && request !== null) {
+    if (!("acknowledged" in request)) return -1;
+    const revision: unknown = (request.acknowledged as Partial<Cursor> | null)?.revision;
+    if (Number.isSafeInteger(revision)) return revision as number;
+  }
+  throw new RpcError("invalid_argument", "Cannot go on with the watch: an acknowledgement must name a revision");
 }
 
 function cursorOf(after: Cursor | undefined): Cursor | undefined {

@@ -273,9 +273,39 @@ Deno.test("Center, tokens that can't be used, misuse where it is made", () => {
     [[{ token: "a", watch: [""] }], "its watch must be a list"],
     [[{ token: "a", owner: 5 }], "its owner must be text"],
     [[{ verify: "yes" }], "its verify must be a function"],
+    [[{ token: "a", admin: "false" }], "its admin must be true or false"],
+    [[{ token: "a", regsiter: ["demo."] }], 'it has no "regsiter"'],
+    [{ token: "a" }, "tokens must be a list"],
+    [null, "tokens must be a list"],
   ];
   for (const [tokens, message] of wrong) {
     assertThrows(() => new Center({ tokens: tokens as CenterOptions["tokens"] }), TypeError, message);
   }
   assertThrows(() => new Center({ tokens: [], authenticate: () => 1 }), TypeError, "one of tokens and authenticate");
+});
+
+Deno.test("H49 Center, a verify hook, lets in whom it names or says true of, and nobody else", async () => {
+  const table = new Map<unknown, unknown>([["yes", true], ["named", "red"], ["empty", ""], ["one", 1], ["object", {}]]);
+  const verify = ({ token }: { token: string }) => table.get(token) as boolean;
+  await using scene = await openCenter({ tokens: [{ verify, register: ["*"], watch: ["*"] }] });
+  const outcome = (token: string) => outcomeOf(scene.registry(token).lookup("demo.Words").then(() => "in"));
+  assertEquals(await Promise.all(["yes", "named"].map(outcome)), ["in", "in"]);
+  assertEquals(
+    await Promise.all(["empty", "one", "object", "not in the table"].map(outcome)),
+    Array(4).fill("unauthenticated"),
+  );
+});
+
+Deno.test("Center, a watcher that acknowledges nonsense, is told so", async () => {
+  await using scene = await openCenter();
+  const { watch } = scene.client().service((await import("../../src/center/contract.ts")).CenterContract);
+  for (const nonsense of [null, 5, "x", { acknowledged: null }, { acknowledged: 5 }, { acknowledged: {} }]) {
+    const events = watch((async function* () {
+      yield { service: "demo.Words" };
+      yield nonsense as never;
+    })());
+    assertEquals((await events.next()).value?.kind, "snapshot");
+    assertEquals(await outcomeOf(events.next()), "invalid_argument", JSON.stringify(nonsense));
+  }
+  assertEquals(scene.memory.watcherCount, 0);
 });
