@@ -25,13 +25,18 @@ const NAME = "center.json";
 const FORMAT = "erpc-center-1";
 /** So far ahead revisions are kept. */
 const AHEAD = 10_000;
+/** When that could not be, it is tried again after so many more. */
+const TRY_AGAIN = 100;
 
 /** Keeps the state of one center in a store. */
 export class StateKeeper {
   readonly #store: TextStore;
   readonly #logger: Logger;
   readonly #current: () => CenterState;
+  /** Up to where revisions are kept. */
   #ceiling = 0;
+  /** From which revision on to look after that again. */
+  #lookAt = 0;
   #saving: Promise<void> | undefined;
   #again: Promise<void> | undefined;
 
@@ -56,9 +61,10 @@ export class StateKeeper {
     }
   }
 
-  /** The registry has come to a revision. Saves now and then; a failure is logged. */
+  /** The registry has come to a revision. Saves now and then; a failure is logged, and it tries again before long. */
   reached(revision: number): void {
-    if (revision + AHEAD / 4 <= this.#ceiling) return;
+    if (revision < this.#lookAt || revision + AHEAD / 4 <= this.#ceiling) return;
+    this.#lookAt = revision + TRY_AGAIN;
     this.save().catch((error) => this.#logger.error("Cannot keep the state of the center", error));
   }
 
@@ -79,8 +85,11 @@ export class StateKeeper {
   #save(): Promise<void> {
     this.#again = undefined;
     const state = this.#current();
-    const ceiling = this.#ceiling = state.revision + AHEAD;
-    const saving = this.#store.save(NAME, seal({ ...state, revision: ceiling })).finally(() => {
+    const ceiling = state.revision + AHEAD;
+    const saving = Promise.try(() => this.#store.save(NAME, seal({ ...state, revision: ceiling }))).then(() => {
+      // Not before: what could not be kept holds nothing off.
+      this.#ceiling = ceiling;
+    }).finally(() => {
       if (this.#saving === saving) this.#saving = undefined;
     });
     return this.#saving = saving;

@@ -89,6 +89,34 @@ Deno.test("Center, with data, ends without a word at any moment, no revision eve
   assert(shelf.saved.length < 60, `saved ${shelf.saved.length} times`);
 });
 
+Deno.test("Center, with data, a disk that fails for a while, is tried again before revisions pass what it holds", async () => {
+  const shelf = new Shelf();
+  const { center, memory, lines } = await open(shelf);
+  const come = async (to: number) => {
+    for (let n = memory.cursor.revision; n < to; n++) {
+      await memory.register(instanceOf(`a${n}`));
+      if (n % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  await come(7_000);
+  shelf.fails = true;
+  await come(9_000);
+  shelf.fails = false;
+  await come(12_000);
+  const told = memory.cursor.revision;
+  const kept = new Map(shelf.texts);
+  assert(lines.length > 5 && lines.length < 30, `${lines.length} lines`);
+  await center.close();
+  // It ended without a word: what it saved at its end is not there.
+  for (const [name, text] of kept) shelf.texts.set(name, text);
+  const second = await open(shelf);
+  assert(
+    second.memory.cursor.revision > told,
+    `it begins at ${second.memory.cursor.revision}, and has told of ${told}`,
+  );
+  await second.center.close();
+});
+
 Deno.test("Center, with data, a text that is torn, set aside with a warning, and it starts anew", async () => {
   const shelf = new Shelf();
   const first = await open(shelf);
