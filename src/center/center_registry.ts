@@ -70,7 +70,9 @@ export class CenterRegistry implements Registry {
 
   async register(instance: Instance, options: RegisterOptions = {}): Promise<Lease> {
     checkInstance(instance);
-    return await this.#call("register", { instance, ttlMs: options.ttlMs }, options.signal);
+    const lease = await this.#call<Lease | null>("register", { instance, ttlMs: options.ttlMs }, options.signal);
+    if (typeof lease?.instanceId === "string" && typeof lease.token === "string") return lease;
+    throw new RpcError("internal", `Cannot use what the center answered to the registration: it is no lease`);
   }
 
   async renew(lease: Lease, options: RenewOptions = {}): Promise<RenewResult> {
@@ -164,9 +166,10 @@ export class CenterRegistry implements Registry {
   /** Asks how many clients the center has, since they will all want to dial again when it is lost. */
   #ask(): void {
     this.#askedAt = this.#settings.platform.clock.now();
-    this.#call<{ clients?: number }>("observe", {}).then(({ clients }) => {
-      if (clients !== undefined) this.#pace.told(clients);
-    }, () => {});
+    this.#call<{ clients?: unknown } | null>("observe", {}).then((said) => {
+      const clients = said?.clients;
+      if (typeof clients === "number" && clients >= 0) this.#pace.told(clients);
+    }).catch(() => {}); // the pace is that of many, then
   }
 }
 

@@ -198,13 +198,17 @@ export class Host {
    * @throws {RpcError} `unavailable` when it is taken, or not allowed
    */
   async listen(endpoint: string): Promise<string> {
-    if (this.#closed) throw new RpcError("unavailable", "Cannot listen: the server was closed", { executed: "no" });
+    if (this.#closed) throw closedError();
     let listener: ByteListener;
     try {
       listener = await this.transport.listen(endpoint, this.#listening());
     } catch (error) {
       if (error instanceof TypeError) throw error;
       throw asRpcError(error, "unavailable", `Cannot listen on ${endpoint}`, { executed: "no" });
+    }
+    if (this.#closed) {
+      listener.close();
+      throw closedError();
     }
     this.#listeners.add(listener);
     const loop = this.#accept(listener);
@@ -365,4 +369,9 @@ export class Host {
       this.#greeting.delete(socket);
     }
   }
+}
+
+/** What whoever listens is told who came too late. */
+export function closedError(): RpcError {
+  return new RpcError("unavailable", "Cannot listen: the server was closed", { executed: "no" });
 }

@@ -87,10 +87,14 @@ export class WatchBoard {
   /** Ends every watch, without an error, and lets nobody begin one. */
   close(): void {
     this.#closed = true;
+    // First of all: that nobody can be told any more is no proof that everybody has acted on it.
+    for (const proof of this.#proofs) {
+      const why = "Cannot tell whether all watchers have acknowledged it: the registry was closed before they had";
+      proof.fail(new RpcError("unavailable", why, { executed: "no" }));
+    }
     for (const watches of [...this.#watches.values()]) {
       for (const watch of [...watches]) watch.end();
     }
-    for (const proof of this.#proofs) proof.finish();
   }
 
   #tell(change: BookChange): void {

@@ -4,7 +4,7 @@ import { isOwnService, type Methods, type Service } from "../core/service.ts";
 import { centerRegistries } from "../center/center_registry.ts";
 import type { Counters } from "../connection/counters.ts";
 import type { Implementation, PlainHandler } from "../host/handler.ts";
-import { type DrainReport, Host, HOST_OPTIONS, type HostOptions } from "../host/host.ts";
+import { closedError, type DrainReport, Host, HOST_OPTIONS, type HostOptions } from "../host/host.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Farewell } from "../registry/registrar.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -178,6 +178,7 @@ export class Server implements AsyncDisposable {
    */
   async listen(endpoint = "tcp://127.0.0.1:0"): Promise<void> {
     const real = await this.#host.listen(endpoint);
+    if (this.#closing !== undefined) throw closedError();
     this.#endpoint ??= real;
     this.#host.settings.logger.info(`The server listens on ${real}`);
     if (this.#registries.length === 0) return;

@@ -371,6 +371,18 @@ Deno.test("MemoryRegistry, after close, every call says so and every watch has e
   await registry.close();
 });
 
+Deno.test("MemoryRegistry, closed before a watcher has acknowledged a removal, that is not taken for proof", async () => {
+  const { registry } = openRegistry();
+  const lease = await registry.register(instanceOf("a"));
+  const watch = iterate(registry);
+  await watch.next();
+  await registry.deregister(lease);
+  const proof = registry.settled(lease);
+  await registry.close();
+  const error = await assertRejects(() => proof, RpcError, "the registry was closed before they had");
+  assertEquals(error.code, "unavailable");
+});
+
 Deno.test("MemoryRegistry, a signal that has aborted, rejects with cancelled and its reason", async () => {
   const { registry } = openRegistry();
   const lease = await registry.register(instanceOf("a"));

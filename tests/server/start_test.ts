@@ -21,6 +21,27 @@ Deno.test("X30 a port in use is a clear error, nothing is registered, and the se
   assertEquals(await client.call("who.am"), "a");
 });
 
+Deno.test("a server or a center that is closed while it begins to listen, listens nowhere and leaves nothing behind", async () => {
+  const nowhere = "memory://nobody-listens-here";
+  for (const endpoint of ["tcp://127.0.0.1:0", `unix://${Deno.makeTempDirSync()}/s`, "memory://closed-at-once"]) {
+    for (const turns of [0, 1, 2, 3, 5, 8]) {
+      for (const it of [new Server({ center: nowhere }), new Center()]) {
+        if (it instanceof Server) it.handle("who.am", () => "a");
+        const listening = it.listen(endpoint).then(() => "listens", (error) => error.code);
+        for (let turn = 0; turn < turns; turn++) await undefined;
+        const closing = it.close();
+        const outcome = await listening;
+        assert(outcome === "unavailable" || outcome === "listens", outcome);
+        await closing;
+        // Whatever it said, it is over: nobody registers it, and the address is free.
+        if (it instanceof Server) assert(["none", "stopped"].includes(it.registration.state), it.registration.state);
+        await using other = new Server();
+        await other.listen(endpoint);
+      }
+    }
+  }
+});
+
 Deno.test("X30 a bad address is misuse, a folder that is not there is not, for servers and centers", async () => {
   await using server = new Server();
   await using center = new Center();
