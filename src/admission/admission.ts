@@ -116,7 +116,7 @@ export class Admission {
 
   /** Whether one of those that wait may run now. */
   get hasTurn(): boolean {
-    return this.#queue.size > 0 && this.#running < this.limit && this.#guard.fresh < this.#guard.limit;
+    return this.#queue.size > 0 && this.#running < this.limit && this.#guard.mayBegin();
   }
 
   /**
@@ -126,15 +126,14 @@ export class Admission {
   decide(caller: Caller, rank: Rank, leftMs: number, bytes: number, now: number): "run" | "wait" | Refusal {
     const guard = this.#guard;
     if (
-      this.#queue.size === 0 && !guard.late && this.#running < this.limit && guard.fresh < guard.limit &&
-      !this.shortOfMemory
+      this.#queue.size === 0 && !guard.late && this.#running < this.limit && guard.mayBegin() && !this.shortOfMemory
     ) return "run";
     if (this.shortOfMemory) return this.#refuse(SHORT_OF_MEMORY);
     const overloaded = this.#isOverloaded(now);
     const { maxWaiting } = this.#policy;
     let room = maxWaiting;
     if (overloaded && this.#paceMs > 0) {
-      room = Math.min(room, Math.ceil(this.#patienceMs(now) / this.#paceMs * SPARE));
+      room = Math.min(room, Math.ceil(this.#patienceMs(now) / this.#paceMs * SPARE) + this.#free());
     } else if (!overloaded) {
       if (this.#queue.ahead(caller, rank) * this.#paceMs > this.#worthMs(leftMs)) return this.#refuse(TOO_LATE);
     }
@@ -263,10 +262,19 @@ export class Admission {
     return Math.min(this.#policy.maxWaitMs, leftMs * SHARE);
   }
 
+  /** How many places are free that those who wait get in the next turn of the loop; 0 when places are not what is short. */
+  #free(): number {
+    const free = Math.min(this.limit - this.#running, this.#guard.limit - this.#guard.fresh);
+    return free === Infinity ? 0 : Math.max(0, free);
+  }
+
   /** How long one may wait while there is too much: never so short that a place would be left empty. */
   #patienceMs(now: number): number {
     const paceMs = this.#paceMs > 0 ? this.#paceMs : now - this.#takenAt;
-    return Math.max(this.#policy.targetMs, Math.min(MOST_PATIENCE_MS, SPARE * paceMs));
+    return Math.max(
+      this.#policy.targetMs,
+      Math.min(MOST_PATIENCE_MS, SPARE * Math.max(paceMs, this.#guard.usualLagMs)),
+    );
   }
 
   /** Whether the queue has not been empty for too long, or calls were refused for it a moment ago. */

@@ -44,6 +44,7 @@ export class Gate extends TimerEntry {
   #untilTimed = 0;
   #timedFrom = -1;
   #turnComing = false;
+  #giving = false;
   /** How many turns the loop still gets until it has read what has come, and how long it was at others' work in them. */
   #turnsToPass = 0;
   #othersMs = 0;
@@ -151,7 +152,8 @@ export class Gate extends TimerEntry {
       admission.took(procedure, ((stampOf(now) - stamp) & STAMP_MASK) / 10, now);
     }
     admission.end(pass);
-    if (admission.waiting > 0) this.#giveTurns();
+    // At once: a turn of the loop for each would leave it none in which it reads what has come.
+    if (admission.waiting > 0 && !this.#giving && !this.#turnComing) this.#give(SLICE_MS);
   }
 
   /** How long a caller that is refused now should wait, in milliseconds. */
@@ -200,21 +202,29 @@ export class Gate extends TimerEntry {
 
   #onTurn(): void {
     this.#turnComing = false;
-    const from = this.#timers.clock.now();
     let sliceMs = SLICE_MS;
     if (this.#turnsToPass > 0) {
       this.#turnsToPass--;
-      this.#othersMs += from - this.#leftAt;
+      this.#othersMs += this.#timers.clock.now() - this.#leftAt;
       sliceMs = this.#othersMs < OTHERS_MS ? 0 : Math.min(SLICE_MS, this.#othersMs);
     } else this.#turnsToPass = this.#platform.inputTurns ?? 1;
+    if (sliceMs > 0) this.#othersMs = 0;
+    this.#give(sliceMs);
+  }
+
+  /** Gives turns for so long, and comes again for those who are left. */
+  #give(sliceMs: number): void {
+    const { clock } = this.#timers;
+    const from = clock.now();
     let now = from;
+    this.#giving = true;
     while (now - from < sliceMs) {
       const call = this.#admission.next(now);
-      if (call === undefined) return;
+      if (call === undefined) break;
       call.proceed();
-      now = this.#timers.clock.now();
+      now = clock.now();
     }
-    if (now > from) this.#othersMs = 0;
+    this.#giving = false;
     this.#leftAt = now;
     if (this.#admission.hasTurn) this.#comeAgain();
   }

@@ -10,10 +10,15 @@
 const READING_MS = 8;
 /** How long a call counts: between one and two of these. */
 const GENERATION_MS = 500;
-/** The limit falls at most so often: what it does is not seen at once. */
-const FALL_EVERY_MS = 50;
-const FALL = 0.8;
-const RISE = 1.1;
+/**
+ * The limit changes at most so often, by the least lateness that was seen meanwhile: calls that come in bunches make the loop
+ * late for a moment, too many of them for ever (as Controlled Delay has it).
+ */
+const WINDOW_MS = 100;
+/** So many times as late as it may be is enough to be seen once. */
+const MUCH = 5;
+/** What is left of the limit at the least when it falls. */
+const FALL = 0.5;
 /** The least that it falls to. */
 const LEAST = 4;
 /** The limit is lifted when it has held nobody back for so long. */
@@ -33,6 +38,8 @@ export class LoopGuard {
   limit = Infinity;
   /** How late the loop was when it was last seen, in milliseconds. */
   lagMs = 0;
+  /** How late the loop has been lately, in milliseconds. */
+  usualLagMs = 0;
   /** The number of this generation of calls. */
   generation = 0;
   readonly #maxLagMs: number;
@@ -40,8 +47,15 @@ export class LoopGuard {
   #young = 0;
   #old = 0;
   #agedAt = -Infinity;
-  #fellAt = -Infinity;
+  #windowFrom = -Infinity;
+  #leastLagMs = Infinity;
+  #ended = 0;
+  #mostFresh = 0;
+  /** Whether the limit held somebody back in this window, and when it last did. */
+  #bound = false;
   #boundAt = -Infinity;
+  /** Until when what the last fall has done is not to be seen. */
+  #patientUntil = -Infinity;
   /** The limit and the lateness that lower ones are compared with. */
   #reference = { limit: Infinity, lagMs: 0 };
 
@@ -61,6 +75,13 @@ export class LoopGuard {
     return this.generation;
   }
 
+  /** Whether another call may begin, as far as the loop is concerned. */
+  mayBegin(): boolean {
+    if (this.#young + this.#old < this.limit) return true;
+    this.#bound = true;
+    return false;
+  }
+
   /** A call ran where it was read, and kept the loop for `ms`. */
   spent(ms: number): void {
     this.#readingMs += ms;
@@ -69,6 +90,7 @@ export class LoopGuard {
 
   /** A call of a generation has ended. */
   end(generation: number): void {
+    this.#ended++;
     if (generation === this.generation) this.#young--;
     else if (generation === this.generation - 1) this.#old--;
   }
@@ -79,36 +101,57 @@ export class LoopGuard {
    */
   observe(lagMs: number, elapsedMs: number, begun: number, held: boolean, now: number): void {
     this.lagMs = lagMs;
+    if (this.#windowFrom === -Infinity) this.#windowFrom = now - lagMs;
+    this.usualLagMs += (lagMs - this.usualLagMs) * 0.2;
     this.#readingMs = 0;
-    this.late = held;
-    if (lagMs > this.#maxLagMs) {
-      if (begun * CHEAP_MS < elapsedMs) this.late = true;
-      if (now - this.#fellAt >= FALL_EVERY_MS) this.#fall(lagMs, now);
-    } else if (this.limit !== Infinity) {
-      if (held && this.fresh >= this.limit) {
-        this.#boundAt = now;
-        this.limit = Math.ceil(this.limit * RISE);
-      } else if (now - this.#boundAt >= LIFT_AFTER_MS) this.limit = Infinity;
+    this.late = held || lagMs > this.#maxLagMs && begun * CHEAP_MS < elapsedMs;
+    this.#leastLagMs = Math.min(this.#leastLagMs, lagMs);
+    this.#mostFresh = Math.max(this.#mostFresh, this.fresh);
+    // Before that, what is seen are calls that began before the last change.
+    if (now < this.#patientUntil) this.#openWindow(now);
+    else if (now - this.#windowFrom >= WINDOW_MS || lagMs >= this.#maxLagMs * MUCH) {
+      this.#closeWindow(now);
+      this.#openWindow(now);
     }
     this.#age(now);
   }
 
-  #fall(lagMs: number, now: number): void {
-    const { fresh } = this;
+  #openWindow(now: number): void {
+    this.#windowFrom = now;
+    this.#leastLagMs = Infinity;
+    this.#ended = this.#mostFresh = 0;
+    this.#bound = false;
+  }
+
+  #closeWindow(now: number): void {
+    const excessMs = this.#leastLagMs - this.#maxLagMs;
+    const perMs = this.#ended / (now - this.#windowFrom);
+    if (this.#bound) this.#boundAt = now;
+    if (excessMs > 0) this.#fall(excessMs, perMs, now);
+    else if (this.limit !== Infinity) {
+      if (this.#bound && excessMs * 2 < -this.#maxLagMs) this.limit += Math.max(1, Math.floor(-excessMs * perMs));
+      else if (now - this.#boundAt >= LIFT_AFTER_MS) this.limit = Infinity;
+    }
+  }
+
+  /** So many are too many: the loop does `perMs` of them in a millisecond, and has `excessMs` too much to do. */
+  #fall(excessMs: number, perMs: number, now: number): void {
+    const running = Math.min(this.limit, this.#mostFresh);
     if (this.limit === Infinity) {
       // So few would not be held back: it is something else.
-      if (fresh < 2 * LEAST) return;
-      this.#reference = { limit: fresh, lagMs };
-    } else if (this.limit <= this.#reference.limit / 2) {
-      if (lagMs > this.#reference.lagMs * HELPFUL) {
-        this.limit = Infinity;
-        this.#fellAt = now + REST_MS;
-        return;
-      }
-      this.#reference = { limit: this.limit, lagMs };
-    }
-    this.#fellAt = this.#boundAt = now;
-    this.limit = Math.max(LEAST, Math.floor(Math.min(this.limit, fresh) * FALL));
+      if (running < 2 * LEAST) return;
+      this.#reference = { limit: running, lagMs: this.#leastLagMs };
+    } else if (this.limit > this.#reference.limit / 2) {
+      this.#reference.lagMs = Math.max(this.#reference.lagMs, this.#leastLagMs);
+    } else if (this.#leastLagMs > this.#reference.lagMs * HELPFUL) {
+      this.limit = Infinity;
+      this.#patientUntil = now + REST_MS;
+      return;
+    } else this.#reference = { limit: this.limit, lagMs: this.#leastLagMs };
+    this.limit = Math.floor(Math.max(LEAST, running * FALL, running - excessMs * perMs));
+    this.#boundAt = now;
+    // As long as those that run take, by Little's law.
+    this.#patientUntil = now + Math.min(running / perMs, LIFT_AFTER_MS);
   }
 
   #age(now: number): void {

@@ -18,7 +18,7 @@ Deno.test("LoopGuard finds how many may run where each keeps the loop for 2 ms, 
   const seconds = (count: number) => {
     limits.length = 0;
     for (const end = now + count * 1_000; now < end;) {
-      while (running.length < 400 && guard.fresh < guard.limit) running.push(guard.begin());
+      while (running.length < 400 && guard.mayBegin()) running.push(guard.begin());
       // All of them are ready in every turn of the loop: it is as late as they take together.
       const turnMs = running.length * costMs;
       const elapsedMs = Math.max(LOOK_MS, turnMs);
@@ -33,7 +33,7 @@ Deno.test("LoopGuard finds how many may run where each keeps the loop for 2 ms, 
   assert(Math.max(...limits) <= 16, `up to ${Math.max(...limits)}: ${limits.join(" ")}`);
   costMs = 0.02;
   seconds(20);
-  assertEquals(limits.at(-1), Infinity);
+  assert(limits.at(-1)! >= 200, `${limits.at(-1)} where 400 would be in time`);
 });
 
 Deno.test("LoopGuard lets go when the calls are not what makes the loop late", () => {
@@ -43,7 +43,7 @@ Deno.test("LoopGuard lets go when the calls are not what makes the loop late", (
   let lowest = Infinity, heldLooks = 0;
   for (let look = 0; look < 600; look++) {
     now += 30;
-    while (guard.fresh < Math.min(200, guard.limit)) guard.begin();
+    while (guard.fresh < 200 && guard.mayBegin()) guard.begin();
     guard.observe(30, 30, 5, false, now);
     lowest = Math.min(lowest, guard.limit);
     if (guard.limit < 200) heldLooks++;
