@@ -114,7 +114,9 @@ Deno.test("seed defect: a time-out leaks: a thousand of them leave no handler, n
   for (let round = 0; round < 5; round++) {
     const calls = Array.from({ length: 200 }, () => it.client.call("slow.one", {}, { timeoutMs: 20 }));
     for (const outcome of await Promise.allSettled(calls)) {
-      assertEquals(outcome.status === "rejected" && outcome.reason.code, "deadline_exceeded");
+      const code = outcome.status === "rejected" && outcome.reason.code;
+      // On a machine that is busy, a server refuses what would have to wait for more than half of such a time.
+      assert(code === "deadline_exceeded" || code === "resource_exhausted", String(code));
     }
   }
   await until(() => aborted === begun && it.server.stats().handlers === 0);
