@@ -91,7 +91,10 @@ async function identify(authenticate: Authenticate, hello: Hello, socket: ByteCo
     return await authenticate({ token, instance, zone, endpoint: socket.remote, certificate: socket.peerCertificate });
   } catch (error) {
     const why = error instanceof RpcError ? error.message : "the token was not accepted";
-    throw new ProtocolViolation(GoAwayCode.unauthenticated, `Cannot let "${hello.instance}" in: ${why}`);
+    throw new ProtocolViolation(
+      GoAwayCode.unauthenticated,
+      `Cannot let ${instance === "" ? "it" : `"${instance}"`} in: ${why}`,
+    );
   }
 }
 
@@ -155,7 +158,13 @@ async function readPreface(socket: ByteConnection, reader: FrameReader): Promise
 
 /** Waits for the first frame, which must be HELLO; a GOAWAY instead says why there is none. */
 async function readFirstFrame(socket: ByteConnection, reader: FrameReader): Promise<Hello> {
-  while (!reader.next()) await readMore(socket, reader);
+  try {
+    while (!reader.next()) await readMore(socket, reader);
+  } catch (error) {
+    if (!(error instanceof ProtocolViolation)) throw error;
+    // Most likely it is something else altogether, such as a web server; which limit its text went beyond is no help then.
+    throw new ProtocolViolation(error.goAwayCode, `it does not speak this protocol: ${error.message}`);
+  }
   const payload = new ByteReader().reset(reader.bytes, reader.payloadAt, reader.payloadEnd);
   if (reader.kind === Kind.goAway && reader.stream === 0) {
     const { code, message } = readGoAway(payload);

@@ -43,3 +43,27 @@ Deno.test("mistakes: a call that waits until its deadline says why it had to", a
     `passed while looking for instances of service "demo": ${why}`,
   );
 });
+
+Deno.test("mistakes: something else answers at the address, and the error says that rather than a limit alone", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const served = (async () => {
+    using socket = await listener.accept();
+    await socket.read(new Uint8Array(1024));
+    await socket.write(new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    while (await socket.read(new Uint8Array(1024)) !== null);
+  })().catch(() => {});
+  await using client = new Client({ endpoints: [`tcp://127.0.0.1:${listener.addr.port}`], retry: false });
+  assertStringIncludes(await messageOf(client.call("demo.hello")), "it does not speak this protocol: ");
+  await served;
+});
+
+Deno.test("mistakes: a client without an id brings the wrong token, and the error leaves no empty name", async () => {
+  await using server = new Server({
+    authenticate: () => {
+      throw new Error("no");
+    },
+  });
+  await server.listen("memory://mistakes-guarded");
+  await using client = new Client({ endpoints: [server.endpoint], token: "please" });
+  assertStringIncludes(await messageOf(client.call("demo.hello")), "Cannot let it in: the token was not accepted");
+});
