@@ -96,7 +96,7 @@ export class ServiceView {
       : known > 0
       ? `balancer "${this.#host.balancer.name}" chose none of its ${known} instances`
       : failure !== undefined
-      ? `the registry can't be reached: ${textOf(failure)}`
+      ? `the registry ${isRefusal(failure) ? "does not tell" : "can't be reached"}: ${textOf(failure)}`
       : warming
       ? "no instance of it is registered yet, and the registry has only just started"
       : "no instance of it is registered";
@@ -246,4 +246,9 @@ export class ServiceView {
       this.#departed.delete(oldest);
     }
   }
+}
+
+/** Whether the registry was there, and said no. */
+function isRefusal(failure: unknown): boolean {
+  return failure instanceof RpcError && failure.code !== "unavailable" && failure.code !== "deadline_exceeded";
 }

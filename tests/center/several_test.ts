@@ -107,3 +107,17 @@ Deno.test("several centers, the first is out of reach and the second has nobody 
   await scene.clock.advance(0);
   assertEquals(await client.call("who.am"), "a");
 });
+
+Deno.test("a center that does not let a client watch is said to refuse, not to be out of reach; another that does is enough", async () => {
+  await using scene = openScene();
+  await scene.center("x", { tokens: [{ token: "secret", register: ["*"], watch: ["*"] }] });
+  const client = scene.client("x");
+  const error = await client.call("who.am").catch((error) => error);
+  assertEquals(error.code, "unavailable");
+  assertEquals(/the registry does not tell: /.test(error.message), true, error.message);
+  await scene.center("y");
+  await scene.server("a", ["y"]);
+  const both = scene.client("x", "y");
+  assertEquals(await both.call("who.am"), "a");
+  assertEquals(both.stats().services[0].sources.map(({ watching }) => watching), [false, true]);
+});
