@@ -38,7 +38,6 @@ for (let seed = 1; seed <= 5; seed++) {
     const buyer = await world.node("buyer").start(({ platform, transport }) =>
       new Client({ endpoints: ["tcp://shop:4000"], platform, transport })
     );
-    // One after the other, things go wrong; and each of them ends by itself.
     world.after(3_000, () => world.network.partition(["shop"], ["stock"]));
     world.after(9_000, () => world.network.heal());
     world.after(12_000, () => world.node("stock").crash());

@@ -62,6 +62,8 @@ export interface Config {
   /** The largest message, in bytes of text. */
   readonly messageBytes: number;
   readonly habits: Habits;
+  /** How long a call, and a wait in it, may last at most. Absent in simulations, which have the time. */
+  readonly longestMs?: number;
 }
 
 /** What a run's calls have in common, so that some runs do a lot of what others hardly do. */

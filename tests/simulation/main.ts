@@ -3,16 +3,18 @@
  *
  * `--seeds N` how many (default 1) · `--seed S` the first (default 1) · `--once` each once, without checking that it comes out
  * the same a second time · `--hash` prints the hash of each run · `--log` prints every event · `--history FILE` writes the records as JSON lines · `--first` stops at
- * the first failure and prints one line · `--servers`, `--clients`, `--centers`, `--ops`, `--safetyMs` a number and
+ * the first failure and prints one line · `--real` runs them with processes and sockets · `--servers`, `--clients`, `--centers`, `--ops`, `--safetyMs` a number and
  * `--without a,b` some faults, otherwise than the seed says.
  */
 import { configOf, type Fault, FAULTS, type Overrides } from "./config.ts";
+import type { HistoryRecord } from "./history.ts";
+import { runReal } from "./real/stage.ts";
 import { describeFailure } from "./report.ts";
 import { type Outcome, run } from "./run.ts";
 import { shrink } from "./shrink.ts";
 
 const NUMBERS = ["seeds", "seed", "servers", "clients", "centers", "ops", "safetyMs"] as const;
-const SWITCHES = ["once", "hash", "log", "first"] as const;
+const SWITCHES = ["once", "hash", "log", "first", "real"] as const;
 
 interface Asked {
   readonly numbers: Partial<Record<typeof NUMBERS[number], number>>;
@@ -65,6 +67,20 @@ async function firstDifference(seed: number, overrides: Overrides): Promise<stri
   return at === -1 ? "two runs differed, and two more did not" : `line ${at}: "${one[at]}" and "${other[at]}"`;
 }
 
+/** Runs a seed with processes, and tells how it went. */
+async function runProcesses(seed: number): Promise<boolean> {
+  const { problems, history, faults } = await runReal(seed);
+  const calls = history.filter((record) => record.what === "settled").length;
+  console.log(`seed ${seed}: ${calls} calls, ${problems.length} problems; ${JSON.stringify(faults)}`);
+  for (const { invariant, seen, at } of problems) console.log(`  ${invariant}, at ${Math.round(at)}: ${seen}`);
+  if (asked.historyFile !== undefined) writeHistory(asked.historyFile, history);
+  return problems.length === 0;
+}
+
+function writeHistory(file: string, history: readonly HistoryRecord[]): void {
+  Deno.writeTextFileSync(file, history.map((record) => JSON.stringify(record) + "\n").join(""));
+}
+
 async function commit(): Promise<string> {
   try {
     const { stdout } = await new Deno.Command("git", { args: ["rev-parse", "--short", "HEAD"], stderr: "null" })
@@ -78,6 +94,11 @@ async function commit(): Promise<string> {
 const asked = parse(Deno.args);
 const { seeds = 1, seed: first = 1, ...said } = asked.numbers;
 const overrides: Overrides = { ...said, ...(asked.without.length > 0 ? { without: asked.without } : {}) };
+if (asked.switches.has("real")) {
+  let sound = true;
+  for (let seed = first; seed < first + seeds; seed++) sound = await runProcesses(seed) && sound;
+  Deno.exit(sound ? 0 : 1);
+}
 const started = performance.now();
 let [virtualMs, events, failures, done] = [0, 0, 0, 0];
 for (let seed = first; seed < first + seeds; seed++) {
@@ -86,9 +107,7 @@ for (let seed = first; seed < first + seeds; seed++) {
   if (asked.switches.has("hash")) console.log(`hash ${outcome.hash}`);
   virtualMs += outcome.virtualMs;
   events += outcome.events;
-  if (asked.historyFile !== undefined) {
-    Deno.writeTextFileSync(asked.historyFile, outcome.history.map((record) => JSON.stringify(record) + "\n").join(""));
-  }
+  if (asked.historyFile !== undefined) writeHistory(asked.historyFile, outcome.history);
   if (outcome.problems.length === 0) continue;
   failures++;
   if (asked.switches.has("first")) {

@@ -6,6 +6,7 @@ import {
   Client,
   type ClientOptions,
   consistentHash,
+  type Context,
   firstAvailable,
   type Interceptor,
   leastLoaded,
@@ -136,6 +137,7 @@ export function serverProgram(
       handlersOf({
         record,
         sleep,
+        connectionOf: namerOfConnections(),
         nextRun: () => `${name}/${incarnation}/${++runs}`,
         callOn: (...args) => runNested(host, ...args),
       }),
@@ -150,6 +152,17 @@ export function serverProgram(
         await server.close();
       },
     };
+  };
+}
+
+/** Addresses are used again by later connections; the peer of a connection is its own. */
+function namerOfConnections(): (ctx: Context) => string {
+  const names = new WeakMap<object, string>();
+  let count = 0;
+  return ({ peer }) => {
+    let name = names.get(peer);
+    if (name === undefined) names.set(peer, name = `${peer.endpoint} #${++count}`);
+    return name;
   };
 }
 

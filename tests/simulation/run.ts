@@ -2,6 +2,7 @@
 import { Simulation } from "../../src/testing/simulation.ts";
 import type { SimulatedNode } from "../../src/testing/simulated.ts";
 import { Center } from "../../mod.ts";
+import { beginOf } from "./begin.ts";
 import { check } from "./checkers/mod.ts";
 import type { Problem } from "./checkers/checker.ts";
 import type { Config } from "./config.ts";
@@ -75,26 +76,7 @@ async function live(world: Simulation, history: History, config: Config): Promis
   const centers = nodes("center", config.centers);
   const servers = nodes("server", config.servers);
   const clients = nodes("client", config.clients);
-  const { server, client } = config.limits;
-  history.world({
-    what: "begin",
-    slackMs: SLACK_MS,
-    ...(config.faults.length === 0 ? { calmMs: 20 * config.link.latencyMs! } : {}),
-    corrupts: config.faults.includes("flips"),
-    servers: config.servers,
-    ...(isDrainsOnly(config) ? { drainsOnly: true } : {}),
-    maxStreams: server.maxStreams!,
-    windowBytes: { server: server.streamWindowBytes!, client: client.streamWindowBytes! },
-    ...(config.retry === false ? {} : {
-      retries: {
-        atFirst: (config.retry.budgetTokens ?? 10) / 2,
-        perCall: config.retry.tokensPerSuccess ?? 0.1,
-      },
-    }),
-    ...(config.breaker === undefined ? {} : {
-      breaker: { probes: config.breaker.probes, openMs: config.breaker.openMs },
-    }),
-  });
+  history.world(beginOf(config, SLACK_MS));
 
   // What nodes have to say stands in the log, among the events.
   const siteOf = (node: SimulatedNode): Site => {
@@ -171,12 +153,6 @@ function violationsOf(made: unknown): number {
   if (made instanceof Center) return 0;
   const { server, host } = made as Partial<ServerNode & ClientNode>;
   return (server?.stats().counters.violations ?? 0) + (host?.client.stats().counters.violations ?? 0);
-}
-
-/** Whether nothing happens but that servers drain. Breakers fail calls, and servers with few places refuse them, at any time. */
-function isDrainsOnly({ faults, breaker, limits }: Config): boolean {
-  const roomy = (limits.server.maxStreams ?? 256) >= 256;
-  return faults.length === 1 && faults[0] === "drain" && breaker === undefined && roomy;
 }
 
 function isIdle({ server }: ServerNode): boolean {

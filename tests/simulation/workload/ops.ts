@@ -33,7 +33,21 @@ const FAILURES: readonly Code[] = ["not_found", "aborted", "unavailable", "permi
 
 /** The calls of one client. */
 export function drawOps(config: Config, client: number): Op[] {
-  return Array.from({ length: config.ops }, (_, n) => drawOp(config, client, n)).sort((a, b) => a.at - b.at);
+  const { longestMs } = config;
+  const ops = Array.from({ length: config.ops }, (_, n) => drawOp(config, client, n)).sort((a, b) => a.at - b.at);
+  return longestMs === undefined ? ops : ops.map((op) => shortened(op, longestMs));
+}
+
+/** A call that takes no longer than people have the time for. */
+function shortened(op: Op, longestMs: number): Op {
+  const short = (ms: number | undefined) => Math.min(ms ?? 0, longestMs / 2);
+  return {
+    ...op,
+    timeoutMs: Math.min(op.timeoutMs ?? Infinity, longestMs),
+    wish: { ...op.wish, delayMs: short(op.wish.delayMs), paceMs: short(op.wish.paceMs) / 10 },
+    requests: { ...op.requests, paceMs: short(op.requests.paceMs) / 10 },
+    readMs: short(op.readMs) / 10,
+  };
 }
 
 function drawOp(config: Config, client: number, n: number): Op {

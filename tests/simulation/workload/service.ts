@@ -71,6 +71,8 @@ export interface HandlerHost {
   readonly record: Recorder;
   /** A name that no other run of a handler has. */
   nextRun(): string;
+  /** A name of the connection that a call came on, and of no other one. */
+  connectionOf(ctx: Context): string;
   /** Resolves after a while. */
   sleep(ms: number): Promise<void>;
   /** Makes a call on behalf of another one. */
@@ -97,7 +99,7 @@ class Run {
       what: "enter",
       id: this.id,
       run: this.name,
-      connection: ctx.peer.endpoint,
+      connection: host.connectionOf(ctx),
       attempt: ctx.attempt,
       ...(remainingMs === Infinity ? {} : { remainingMs }),
     });

@@ -1,0 +1,32 @@
+import type { Config } from "./config.ts";
+import type { Happening } from "./history.ts";
+
+/** The first record of a history: what checkers must know of the run, simulated or real. */
+export function beginOf(config: Config, slackMs: number): Happening {
+  const { server, client } = config.limits;
+  return {
+    what: "begin",
+    slackMs,
+    ...(config.faults.length === 0 ? { calmMs: 20 * config.link.latencyMs! } : {}),
+    corrupts: config.faults.includes("flips"),
+    servers: config.servers,
+    ...(isDrainsOnly(config) ? { drainsOnly: true } : {}),
+    maxStreams: server.maxStreams!,
+    windowBytes: { server: server.streamWindowBytes!, client: client.streamWindowBytes! },
+    ...(config.retry === false ? {} : {
+      retries: {
+        atFirst: (config.retry.budgetTokens ?? 10) / 2,
+        perCall: config.retry.tokensPerSuccess ?? 0.1,
+      },
+    }),
+    ...(config.breaker === undefined ? {} : {
+      breaker: { probes: config.breaker.probes, openMs: config.breaker.openMs },
+    }),
+  };
+}
+
+/** Whether nothing happens but that servers drain. Breakers fail calls, and servers with few places refuse them, at any time. */
+function isDrainsOnly({ faults, breaker, limits }: Config): boolean {
+  const roomy = (limits.server.maxStreams ?? 256) >= 256;
+  return faults.length === 1 && faults[0] === "drain" && breaker === undefined && roomy;
+}
