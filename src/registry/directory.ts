@@ -59,7 +59,17 @@ export const EVERYTHING = "*";
 /** More than that is not told as changes: a snapshot says the same and is bounded by what is listed. */
 const MAX_BATCH_CHANGES = 1_000;
 const MAX_BATCH_BYTES = 1024 * 1024;
+/** What a change takes beside the instance. */
+const CHANGE_BYTES = 200;
 const NO_NAMES: ReadonlySet<string> = new Set();
+
+/** How far the history goes. */
+export interface HistoryLimit {
+  /** How many changes. */
+  readonly changes: number;
+  /** How many bytes of what was registered, about. The last change is always kept. */
+  readonly bytes: number;
+}
 
 /** The instances under one name, and the same in the order of their ids once somebody has asked. */
 interface Roster {
@@ -75,17 +85,18 @@ export class Directory {
   warming = false;
   /** At which revision it stopped warming. */
   warmedAt = -1;
-  readonly #historyLimit: number;
+  readonly #historyLimit: HistoryLimit;
   readonly #onChange: (change: BookChange) => void;
   readonly #listed = new Map<string, Listed>();
   readonly #rosters = new Map<string, Roster>();
   readonly #suspects = new Set<string>();
-  #history: BookChange[] = [];
-  #begunAt = 0;
+  #history: (BookChange | undefined)[] = [];
+  #historyBytes = 0;
+  #oldest = 0;
   #revision = 0;
 
   /** Begins with nothing listed. @param onChange told of every change, at once; it must not throw, nor change the directory */
-  constructor(epoch: string, historyLimit: number, onChange: (change: BookChange) => void) {
+  constructor(epoch: string, historyLimit: HistoryLimit, onChange: (change: BookChange) => void) {
     this.epoch = epoch;
     this.#historyLimit = historyLimit;
     this.#onChange = onChange;
@@ -103,13 +114,13 @@ export class Directory {
 
   /** The first revision of which it can tell what was listed. */
   get oldest(): number {
-    return Math.max(this.#begunAt, this.#revision - this.#historyLimit);
+    return this.#oldest;
   }
 
   /** Goes on where an earlier life ended. Nobody may have been told anything yet. */
   restore({ epoch, revision }: Cursor): void {
     this.epoch = epoch;
-    this.#revision = this.#begunAt = revision;
+    this.#revision = this.#oldest = revision;
   }
 
   /** Whether anybody offers a service. */
@@ -146,7 +157,7 @@ export class Directory {
     else this.#suspects.delete(instanceId);
     const bytes = after === undefined ? instanceId.length : sizeOf(after.instance);
     const change = { revision: ++this.#revision, instanceId, before, after, left, cause, actor, at, ended, bytes };
-    this.#history[change.revision % this.#historyLimit] = change;
+    this.#remember(change);
     this.#onChange(change);
   }
 
@@ -215,7 +226,22 @@ export class Directory {
   }
 
   #change(revision: number): BookChange {
-    return this.#history[revision % this.#historyLimit];
+    return this.#history[revision % this.#historyLimit.changes]!;
+  }
+
+  /** Puts a change into the history, and forgets the oldest ones for it, as far as they are too many or too large. */
+  #remember(change: BookChange): void {
+    const { changes, bytes } = this.#historyLimit;
+    if (change.revision - this.#oldest > changes) this.#forgetOldest();
+    this.#history[change.revision % changes] = change;
+    this.#historyBytes += heldBy(change);
+    while (this.#historyBytes > bytes && this.#oldest < change.revision - 1) this.#forgetOldest();
+  }
+
+  #forgetOldest(): void {
+    this.#oldest++;
+    this.#historyBytes -= heldBy(this.#change(this.#oldest));
+    this.#history[this.#oldest % this.#historyLimit.changes] = undefined;
   }
 
   #withSuspects(snapshot: Snapshot, among: ReadonlySet<string> = this.#suspects): Snapshot {
@@ -239,6 +265,11 @@ function changeUnder(name: string, { instanceId, after, left, cause }: BookChang
     return suspect ? { kind: "put", instance, suspect } : { kind: "put", instance };
   }
   return left.has(name) ? { kind: "removed", instanceId, cause } : undefined;
+}
+
+/** About how many bytes a change keeps in memory. What was listed before it, the change before that keeps too. */
+function heldBy({ before, after }: BookChange): number {
+  return CHANGE_BYTES + sizeOf((after ?? before)!.instance);
 }
 
 function byId(a: Instance, b: Instance): number {

@@ -36,6 +36,8 @@ export interface LeaseBookOptions {
   readonly wall: () => number;
   /** How many changes are remembered for those that fell behind. */
   readonly historyLimit: number;
+  /** How many bytes of what was registered they may take, about; the last change is always remembered. Default 64 MiB. */
+  readonly historyBytes?: number;
   /** How often in a second an instance may change what is listed. Default: as often as it likes. */
   readonly changesPerSecond?: number;
   /** How long at most an instance stays listed beyond its lease because it answers, or because too many are silent. Default 0: it does not. */
@@ -91,6 +93,7 @@ export interface Standing {
 }
 
 const TOKEN_DIGITS = 32;
+const HISTORY_BYTES = 64 * 1024 * 1024;
 /** How many incarnations that were told to stay away are remembered. */
 const MAX_BARRED = 10_000;
 /** Who does what nobody asked for. */
@@ -121,6 +124,8 @@ export class LeaseBook {
   readonly #options: LeaseBookOptions;
   readonly #holdings = new Map<string, Holding>();
   readonly #perOwner = new Map<string, number>();
+  /** How many instances offer each service, listed already or not. */
+  readonly #perService = new Map<string, number>();
   /** Incarnations that an operator has sent away. */
   readonly #barred = new Map<string, number>();
   readonly #pace: Pace | undefined;
@@ -128,6 +133,7 @@ export class LeaseBook {
   readonly #preserveMs: number;
   /** What is to be listed anew as soon as its pace allows. */
   readonly #deferred = new Map<string, Why>();
+  #publishAt = Infinity;
   #bytes = 0;
   #stoodStillMs = 0;
   #sweepDueAt = Infinity;
@@ -135,8 +141,9 @@ export class LeaseBook {
   /** Opens an empty book. */
   constructor(options: LeaseBookOptions) {
     const { epoch, historyLimit, onChange = () => {}, changesPerSecond, preserveMs = 0, preservePerMs } = options;
+    const { historyBytes = HISTORY_BYTES } = options;
     this.#options = options;
-    this.directory = new Directory(epoch, historyLimit, onChange);
+    this.directory = new Directory(epoch, { changes: historyLimit, bytes: historyBytes }, onChange);
     this.#pace = changesPerSecond === undefined ? undefined : new Pace(changesPerSecond);
     this.#preserveMs = preserveMs;
     this.#hold = preserveMs > 0 ? new MassHold({ maxMs: preserveMs, perMs: preservePerMs ?? 15_000 }) : undefined;
@@ -272,7 +279,6 @@ export class LeaseBook {
       } else if (time - holding.answeredAt < holding.lease.ttlMs) this.#keep(holding, time, now);
       else this.#dial(holding, time, dial);
     }
-    this.#pace?.forget(now);
     return { evicted, dial };
   }
 
@@ -298,20 +304,26 @@ export class LeaseBook {
     if (holding !== undefined) this.#doubt(holding, true, now);
   }
 
-  /** When something is to be listed that had to wait; `Infinity` when nothing is. */
+  /** When to look for what had to wait before it is listed, or sooner; `Infinity` when nothing has to. */
   get publishAt(): number {
-    let at = Infinity;
-    for (const instanceId of this.#deferred.keys()) at = Math.min(at, this.#pace!.readyAt(instanceId));
-    return at;
+    return this.#deferred.size === 0 ? Infinity : this.#publishAt;
   }
 
   /** Lists what had to wait long enough. */
   publish(now: number): void {
-    for (const [instanceId, why] of [...this.#deferred]) {
-      if (this.#pace!.readyAt(instanceId) > now) continue;
+    const waiting = this.#deferred.size;
+    this.#publishAt = Infinity;
+    for (const [instanceId, why] of this.#deferred) {
+      const readyAt = this.#pace!.readyAt(instanceId);
+      if (readyAt > now) {
+        this.#publishAt = Math.min(this.#publishAt, readyAt);
+        continue;
+      }
       this.#deferred.delete(instanceId);
       this.#publish(instanceId, now, why);
     }
+    // To look at very many costs something: then it is not done for each of them alone.
+    this.#publishAt = Math.max(this.#publishAt, now + waiting / LOOKED_AT_PER_MS);
   }
 
   /** Whether the listing has yet to follow the end of a lease. */
@@ -384,24 +396,26 @@ export class LeaseBook {
     if (before?.owner !== owner) {
       check(`instances of "${owner}"`, (this.#perOwner.get(owner) ?? 0) + 1, quotas.instancesPerOwner);
     }
-    let services = this.directory.serviceCount;
-    for (const name of new Set(instance.services)) if (!this.directory.has(name)) services++;
-    if (services > this.directory.serviceCount) check("services", services, quotas.services);
+    // Not those that are listed: what has to wait for that is there as well.
+    const known = this.#perService.size;
+    let services = known;
+    for (const name of new Set(instance.services)) if (!this.#perService.has(name)) services++;
+    if (services > known) check("services", services, quotas.services);
     const more = sizeOf(instance) - (before === undefined ? 0 : sizeOf(before.instance));
     if (more > 0) check("bytes", this.#bytes + more, quotas.bytes);
   }
 
   #remember(holding: Holding): void {
     this.#holdings.set(holding.lease.instanceId, holding);
-    this.#perOwner.set(holding.owner, (this.#perOwner.get(holding.owner) ?? 0) + 1);
+    count(this.#perOwner, holding.owner, 1);
+    for (const name of holding.names) if (name !== EVERYTHING) count(this.#perService, name, 1);
     this.#bytes += sizeOf(holding.instance);
   }
 
-  #forget({ lease, owner, instance }: Holding): void {
+  #forget({ lease, owner, instance, names }: Holding): void {
     this.#holdings.delete(lease.instanceId);
-    const left = (this.#perOwner.get(owner) ?? 0) - 1;
-    if (left > 0) this.#perOwner.set(owner, left);
-    else this.#perOwner.delete(owner);
+    count(this.#perOwner, owner, -1);
+    for (const name of names) if (name !== EVERYTHING) count(this.#perService, name, -1);
     this.#bytes -= sizeOf(instance);
   }
 
@@ -464,8 +478,12 @@ export class LeaseBook {
   /** The listing of an instance is to follow its lease, now or when its pace allows. */
   #list(instanceId: string, now: number, why: Omit<Why, "at">): void {
     const whole: Why = { ...why, at: this.#options.wall() };
-    if (this.#pace !== undefined && this.#pace.readyAt(instanceId) > now) this.#deferred.set(instanceId, whole);
-    else {
+    const readyAt = this.#pace?.readyAt(instanceId) ?? -Infinity;
+    if (readyAt > now) {
+      if (this.#deferred.size === 0) this.#publishAt = readyAt;
+      else this.#publishAt = Math.min(this.#publishAt, readyAt);
+      this.#deferred.set(instanceId, whole);
+    } else {
       this.#deferred.delete(instanceId);
       this.#publish(instanceId, now, whole);
     }
@@ -479,6 +497,16 @@ export class LeaseBook {
     const after = holding && { instance: holding.instance, names: holding.names, suspect: holding.suspect };
     this.directory.put(instanceId, after, why);
   }
+}
+
+/** So many of those that wait to be listed are looked at in a millisecond, at most. */
+const LOOKED_AT_PER_MS = 500;
+
+/** One more of something that is counted, or one less; what there is none of is not counted. */
+function count(counts: Map<string, number>, name: string, by: 1 | -1): void {
+  const now = (counts.get(name) ?? 0) + by;
+  if (now > 0) counts.set(name, now);
+  else counts.delete(name);
 }
 
 /** From when before the end of a lease its instance is dialled: so the answer is there when it is needed. */

@@ -35,7 +35,10 @@ export interface MemoryRegistryOptions {
   ttlMs?: number;
   /** How often leases are looked through, in milliseconds, 1 to 60 000: so much longer one may last. Default 1 000. */
   sweepMs?: number;
-  /** How many changes are remembered for watchers that resume or fell behind, 1 to a million. Default 10 000. */
+  /**
+   * How many changes are remembered for watchers that resume or fell behind, 1 to a million; fewer when they are so large that they
+   * would take more bytes than `quotas.bytes`. Default 10 000.
+   */
   historyLimit?: number;
   /**
    * How long at most instances stay listed beyond their leases because more than half, and at least three, are silent, or because
@@ -49,7 +52,7 @@ export interface MemoryRegistryOptions {
    * time to live. It settles within about a second. Default: nobody is asked.
    */
   dial?: (instance: Instance, signal: AbortSignal) => Promise<boolean>;
-  /** How much it takes. Default: 20 000 instances, also of one owner, 20 000 services, 64 MiB, 20 000 watchers. */
+  /** How much it takes. Default: 20 000 instances, also of one owner, 20 000 services, 64 MiB (and as much history), 20 000 watchers. */
   quotas?: Partial<RegistryQuotas>;
   /** Is told of every change: what, whom, why and by whom. Default: nobody. */
   logger?: Logger;
@@ -154,6 +157,7 @@ export class MemoryRegistry implements Registry {
       random: platform.random,
       wall: () => platform.clock.wall(),
       historyLimit: checkInteger("historyLimit", given.historyLimit, 1, 1_000_000),
+      historyBytes: held.bytes,
       changesPerSecond: checkInteger("changesPerSecond", given.changesPerSecond, 2, 1_000_000),
       preserveMs: checkInteger("preserveMs", given.preserveMs, 0, DAY_MS),
       preservePerMs: this.#ttlMs,

@@ -20,13 +20,26 @@ export class Pace {
     return (this.#busyUntil.get(who) ?? -Infinity) - this.#aheadMs;
   }
 
-  /** Somebody does it. */
-  take(who: string, now: number): void {
-    this.#busyUntil.set(who, Math.max(now, this.#busyUntil.get(who) ?? now) + this.#everyMs);
+  /** How many it remembers. */
+  get size(): number {
+    return this.#busyUntil.size;
   }
 
-  /** Forgets those that might do all that they may. */
-  forget(now: number): void {
-    for (const [who, until] of this.#busyUntil) if (until <= now) this.#busyUntil.delete(who);
+  /** Somebody does it. */
+  take(who: string, now: number): void {
+    const until = Math.max(now, this.#busyUntil.get(who) ?? now) + this.#everyMs;
+    // Taken out first, so that those who have done it lately stand behind the others.
+    this.#busyUntil.delete(who);
+    this.#busyUntil.set(who, until);
+    this.#forgetSome(now);
+  }
+
+  /** Forgets two who might do all that they may, if they have done it longest ago: so it remembers no more than a second's worth. */
+  #forgetSome(now: number): void {
+    let looked = 0;
+    for (const [who, until] of this.#busyUntil) {
+      if (until > now || ++looked > 2) return;
+      this.#busyUntil.delete(who);
+    }
   }
 }

@@ -42,7 +42,10 @@ export interface StoreRegistryOptions {
    * there may only not have returned yet, in milliseconds, 0 to a day: clients go on calling whom they know. Default 20 000.
    */
   warmingMs?: number;
-  /** How many changes are remembered for watchers that resume or fell behind, 1 to a million. Default 10 000. */
+  /**
+   * How many changes are remembered for watchers that resume or fell behind, 1 to a million; fewer when they are so large that they
+   * would take more than 64 MiB. Default 10 000.
+   */
   historyLimit?: number;
   /** Is told who comes and goes, and when the store does. Default: nobody. */
   logger?: Logger;

@@ -276,6 +276,59 @@ Deno.test("H55 LeaseBook, a quota is full, what goes beyond is refused and what 
   book.register(instanceOf("r3"), TTL, 4, { owner: "red" });
 });
 
+Deno.test("H55 LeaseBook, services that have yet to be listed, count as well", () => {
+  const quotas = { instances: 100, instancesPerOwner: 100, services: 30, bytes: 1e9 };
+  const book = openBook({ quotas, changesPerSecond: 10 });
+  let refused = 0;
+  for (let n = 0; n < 20; n++) {
+    // It changes so often that the next change has to wait.
+    for (let change = 0; change < 6; change++) book.register(instanceOf(`a${n}`, { version: `${change}` }), TTL, 0);
+    const services = Array.from({ length: 10 }, (_, service) => `s.A${n}-${service}`);
+    try {
+      book.register(instanceOf(`a${n}`, { services }), TTL, 0);
+    } catch (error) {
+      assertEquals(error instanceof RpcError && error.code, "resource_exhausted");
+      refused++;
+    }
+  }
+  assertEquals(refused, 18);
+  book.publish(10_000);
+  assert(book.directory.serviceCount <= 30, `${book.directory.serviceCount} services`);
+});
+
+Deno.test("H55 LeaseBook, large instances change again and again, the history goes less far back and the last change stays", () => {
+  const book = openBook({ historyLimit: 1_000, historyBytes: 100_000 });
+  const large = (n: number, size: number) => instanceOf("a", { metadata: { n: `${n}`, text: "x".repeat(size) } });
+  for (let n = 1; n <= 200; n++) book.register(large(n, 5_000), TTL, n);
+  const { directory } = book;
+  assert(directory.oldest >= 180 && directory.oldest < 190, `${directory.oldest}`);
+  assertEquals([...directory.history(0)].length, 200 - directory.oldest);
+  assertEquals(directory.changesAfter(WORDS, directory.oldest)?.changes.length, 200 - directory.oldest);
+  assertEquals(directory.changesAfter(WORDS, directory.oldest - 1), undefined);
+  assertEquals(directory.at(WORDS, directory.oldest)?.instances[0].metadata.n, `${directory.oldest}`);
+  assertEquals(directory.at(WORDS, directory.oldest - 1), undefined);
+  // One that is larger than all of it: whoever follows closely is told of it.
+  book.register(large(201, 200_000), TTL, 300);
+  assertEquals([directory.oldest, directory.changesAfter(WORDS, 200)?.changes.length], [200, 1]);
+  for (let n = 202; n <= 2_000; n++) book.register(large(n, 0), TTL, n);
+  assert(directory.revision - directory.oldest > 200, "what was forgotten is still counted");
+});
+
+Deno.test("H62 LeaseBook, ten thousand wait to be listed, nobody looks at all of them to know when", () => {
+  const book = openBook({ changesPerSecond: 10 });
+  for (let change = 0; change < 6; change++) {
+    for (let n = 0; n < 10_000; n++) book.register(instanceOf(`a${n}`, { version: `${change}` }), TTL, n / 100);
+  }
+  const revision = book.directory.revision;
+  let looks = 0;
+  for (let now = book.publishAt; now !== Infinity; now = book.publishAt) {
+    book.publish(now);
+    looks++;
+  }
+  assertEquals(book.directory.revision - revision, 10_000);
+  assert(looks < 200, `looked ${looks} times`);
+});
+
 Deno.test("H55 LeaseBook, what was counted, is what is there, after anything", () => {
   const random = seededRandom(7);
   const quotas = { instances: 8, instancesPerOwner: 4, services: 6, bytes: 1_500 };

@@ -28,8 +28,19 @@ Deno.test("Pace, many, do not wait for each other, and are forgotten once they r
     pace.take(`a${n}`, below(random, 100));
   }
   for (let n = 0; n < 5; n++) pace.take("busy", 300);
-  assert(pace.readyAt("busy") > 300);
-  pace.forget(350);
-  assert(pace.readyAt("busy") > 350, "forgotten while it has to wait");
-  assertEquals(pace.readyAt("a1"), -Infinity - 0);
+  const busyUntil = pace.readyAt("busy");
+  assert(busyUntil > 300);
+  for (let n = 0; n < 1_000; n++) pace.take(`b${n}`, 350);
+  assertEquals(pace.readyAt("busy"), busyUntil, "forgotten while it has to wait");
+  assertEquals(pace.readyAt("a1"), -Infinity);
+});
+
+Deno.test("H55 Pace, new ones come for ever and nobody tidies up, remembers no more than those of the last second", () => {
+  const pace = new Pace(10);
+  for (let now = 0; now < 20_000; now++) {
+    for (let n = 0; n < 3; n++) pace.take(`a${now}-${n}`, now);
+    // One that does it all the time stands in nobody's way.
+    if (now % 100 === 0) pace.take("busy", now);
+    assert(pace.size <= 3_300, `${pace.size} after ${now} ms`);
+  }
 });

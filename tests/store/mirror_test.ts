@@ -8,7 +8,7 @@ const TTL_MS = 15_000;
 const BEAT_MS = 5_000;
 
 function make(believeMs?: number) {
-  const directory = new Directory("e", 100, () => {});
+  const directory = new Directory("e", { changes: 100, bytes: Infinity }, () => {});
   const mirror = new Mirror(directory, { believeMs, preserveMs: 300_000, preservePerMs: TTL_MS, wall: () => 0 });
   const listing = (now: number, ...ids: string[]) => relisting(now, "e", ...ids);
   const relisting = (now: number, epoch: string, ...ids: string[]) =>
