@@ -19,7 +19,10 @@ export interface Candidate {
   readonly latencyMs: number;
   /** Which share of its calls it failed of late, 0 to 1. Measured only where the balancer {@link Balancer.observes}. */
   readonly errorShare: number;
-  /** What it last said about its load; `undefined` when it never did, or not within the last two seconds. */
+  /**
+   * What it last said about its load, with this client's own calls as they are now; `undefined` when it never did, or not within the
+   * last two seconds. The same object each time.
+   */
   readonly load: LoadReport | undefined;
   /** When this client first heard of it, on the clock of the {@link Surroundings}; `-Infinity` for those it began with. */
   readonly since: number;

@@ -55,7 +55,8 @@ function costOf({ inFlight, streams, latencyMs, errorShare, load }: Candidate, w
   let calls = inFlight - streams;
   let ms = latencyMs;
   if (load !== undefined) {
-    calls = Math.max(calls, load.inFlight);
+    // Servers do not tell streams from other calls; those of this client are known.
+    calls = Math.max(calls, load.inFlight - streams);
     ms += load.lagMs;
   }
   if (errorShare > 0) ms = Math.max(ms, MIN_MS) / Math.max(1 - errorShare, MIN_SUCCESS) ** 2;

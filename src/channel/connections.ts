@@ -34,6 +34,15 @@ export class Connections {
   #failures = 0;
   #growAfter = -Infinity;
   #shrinker: Disposable | undefined;
+  readonly #load = { inFlight: 0, limit: 0, lagMs: 0 };
+  #othersInFlight = 0;
+  #toldAt = -Infinity;
+  readonly #onLoad = (load: LoadReport) => {
+    this.#load.limit = load.limit;
+    this.#load.lagMs = load.lagMs;
+    this.#othersInFlight = Math.max(0, load.inFlight - this.inFlight);
+    this.#toldAt = this.#host.settings.timers.turnNow();
+  };
 
   constructor(host: ConnectionsHost) {
     this.#host = host;
@@ -49,12 +58,22 @@ export class Connections {
     return this.#growing;
   }
 
-  /** What the server last said about its load, on any of them; `undefined` when it did not within `maxAgeMs` before `now`. */
+  /**
+   * What the server last said about its load, on any of them, as it is now as far as this client's own calls go; `undefined` when
+   * it did not within `maxAgeMs` before `now`. The same object each time.
+   */
   freshLoad(now: number, maxAgeMs: number): LoadReport | undefined {
-    let last = this.first;
-    if (last === undefined) return undefined;
-    for (const connection of this.#further.keys()) if (connection.loadAt > last.loadAt) last = connection;
-    return now - last.loadAt > maxAgeMs ? undefined : last.load;
+    if (now - this.#toldAt > maxAgeMs || this.first === undefined) return undefined;
+    this.#load.inFlight = this.#othersInFlight + this.inFlight;
+    return this.#load;
+  }
+
+  /** How many calls of this client run on them, and wait for them. */
+  get inFlight(): number {
+    let sum = this.first === undefined ? 0 : this.first.inFlight;
+    for (const connection of this.#further.keys()) sum += connection.inFlight;
+    for (const connection of this.#leaving) sum += connection.inFlight;
+    return sum;
   }
 
   /** The first connection that has a place; where none has, the very first, on which a call waits while another is opened. */
@@ -68,6 +87,7 @@ export class Connections {
 
   /** There is a new one. */
   add(connection: Connection): void {
+    connection.onLoad = this.#onLoad;
     connection.onGoAway = () => {
       this.#leaving.add(connection);
       this.#left(connection);

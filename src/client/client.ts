@@ -331,7 +331,7 @@ export class Client implements AsyncDisposable {
           inFlight: member.inFlight,
           latencyMs: member.latencyMs,
           errorShare: member.errorShare,
-          load: member.load,
+          load: member.load && { ...member.load },
           ejected: member.ejectedAt !== undefined,
           ejections: member.ejections,
           suspect: member.suspect,

@@ -86,10 +86,8 @@ export class Connection implements CallHost, AnswerHost, Watched {
   readonly sender: Sender;
   /** When the last bytes came, on the platform's clock. */
   heardAt: number;
-  /** What the other side last said about its load, or `undefined`. */
-  load: LoadReport | undefined = undefined;
-  /** When it said so, on the platform's clock. */
-  loadAt = -Infinity;
+  /** Told what the other side says about its load. */
+  onLoad: ((load: LoadReport) => void) | undefined = undefined;
   /** Who calls here, as far as admission tells callers apart. */
   readonly caller: Caller | undefined;
   /** Resolves, and never rejects, when it is over. */
@@ -619,10 +617,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
       return;
     }
     readStatus(payload, ended, this.settings.limits);
-    if (ended.load !== undefined) {
-      this.load = ended.load;
-      this.loadAt = this.heardAt;
-    }
+    if (ended.load !== undefined) this.onLoad?.(ended.load);
     if (stream instanceof OutgoingCall) stream.onEnd(ended, payload.bytes, payload.at, payload.end);
     else if (payload.left > 0) {
       this.intake.discard(payload.left);

@@ -43,8 +43,10 @@ Deno.test("least loaded, one that is quicker or has less running, is taken whene
 });
 
 Deno.test("least loaded, streams that run there, don't count", () => {
-  const counts = picked((candidates) => [candidates[4].inFlight, candidates[4].streams] = [50, 50]);
-  assert(Math.abs(counts.get("a4")! - 1_000) < 150, `${counts.get("a4")}`);
+  for (const load of [undefined, { inFlight: 50, limit: 65_535, lagMs: 0 }]) {
+    const counts = picked(([, , , , one]) => [one.inFlight, one.streams, one.load] = [50, 50, load]);
+    assert(Math.abs(counts.get("a4")! - 1_000) < 150, `${counts.get("a4")}`);
+  }
 });
 
 Deno.test("least loaded, nobody knows anything yet, each gets one call before any gets a second", () => {
