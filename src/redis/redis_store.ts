@@ -114,6 +114,7 @@ export class RedisStore implements Store {
   async *#changes(connection: RedisConnection, place: Place, signal: AbortSignal): AsyncGenerator<StoreEvent> {
     const changes = this.#shared[2];
     let { number, at } = place;
+    let missedAt: number | undefined;
     const checkNumber = (is: number) => {
       if (is < number) throw new Error(`Redis has gone back from change ${number} to ${is}`);
     };
@@ -130,7 +131,11 @@ export class RedisStore implements Store {
       }
       if (told.length > 0) yield { kind: "changes", changes: told };
       if (entries.length < BATCH) {
-        checkNumber(Number(await this.#run(SWEEP, "", [String(this.#options.historyLimit)], signal)));
+        const last = Number(await this.#run(SWEEP, "", [String(this.#options.historyLimit)], signal));
+        checkNumber(last);
+        // Once is no proof: it may have come since. What is still not there a moment later has been lost.
+        if (last > number && missedAt === number) return;
+        missedAt = last > number ? number : undefined;
       }
     }
   }

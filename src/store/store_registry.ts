@@ -157,7 +157,7 @@ export class StoreRegistry implements Registry, AsyncDisposable {
       options.signal,
       (signal) => this.#store.register(checked, ttlMs, options.owner, signal),
     );
-    if (this.#store.mustBeFollowed && !this.#closing.signal.aborted) this.#following ??= this.#follow();
+    this.#followIfMust();
     await this.#seen(() => this.#mirror.tokenOf(checked.id) === lease.token);
     return lease;
   }
@@ -165,7 +165,7 @@ export class StoreRegistry implements Registry, AsyncDisposable {
   /** Starts the time to live anew. */
   async renew(lease: Lease, options: RenewOptions = {}): Promise<RenewResult> {
     const result = await this.#ask("renew a lease", options.signal, (signal) => this.#store.renew(lease, signal));
-    if (this.#store.mustBeFollowed && !this.#closing.signal.aborted) this.#following ??= this.#follow();
+    this.#followIfMust();
     return result;
   }
 
@@ -253,6 +253,11 @@ export class StoreRegistry implements Registry, AsyncDisposable {
       executed: "no",
       cause: failure,
     });
+  }
+
+  #followIfMust(): void {
+    if (this.#following !== undefined || this.#closing.signal.aborted || !this.#store.mustBeFollowed) return;
+    this.#following = this.#follow();
   }
 
   async #follow(): Promise<void> {

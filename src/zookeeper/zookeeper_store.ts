@@ -49,6 +49,7 @@ interface Held {
 const TOKEN_DIGITS = 32;
 const SWEEP_MS = 1_000;
 const POLL_MS = 5_000;
+const RECONCILE_MS = 60_000;
 /** How many nodes are read at once. */
 const BATCH = 100;
 /** How long a farewell stays for those who have yet to read it. */
@@ -121,9 +122,15 @@ export class ZooKeeperStore implements Store {
   }
 
   async renew(lease: Lease): Promise<RenewResult> {
-    const { token, ttlMs } = lease;
+    const { instanceId, incarnation, token, ttlMs } = lease;
     const session = await this.#open();
     const known = this.#held.get(token);
+    const newest = this.#following ? this.#table.listed(instanceId)?.name.incarnation ?? -1 : -1;
+    if (newest > incarnation) {
+      // Usually its node has been removed by whoever is newer, unless that could not be done.
+      if (known !== undefined) await this.#drop(session, known);
+      return "fenced";
+    }
     const isThere = known?.isOurs === "yes" && await session.has(`${this.#instances}/${known.node}`);
     const held = isThere ? known : await this.#seek(session, lease, known);
     if (typeof held === "string") {
@@ -383,10 +390,13 @@ export class ZooKeeperStore implements Store {
     });
   }
 
-  /** Waits for news, and makes sure now and then that ZooKeeper is still there. Rejects when it is lost. */
+  /**
+   * Waits for news, and makes sure now and then that ZooKeeper is still there. Rejects when it is lost, and does not wait for more
+   * than a minute, should news have been lost.
+   */
   async #wait(session: Session, news: Promise<void>, lost: AbortSignal): Promise<void> {
     const everyMs = Math.min(POLL_MS, Math.ceil(session.timeoutMs / 3));
-    for (let isNews = false; !isNews;) {
+    for (let isNews = false, leftMs = RECONCILE_MS; !isNews && leftMs > 0; leftMs -= everyMs) {
       const { promise, resolve, reject } = Promise.withResolvers<boolean>();
       const fail = () => reject(lost.reason);
       using _timer = this.#options.platform.clock.timer(everyMs, () => resolve(false));

@@ -110,6 +110,22 @@ storeTest(
   },
 );
 
+storeTest("Redis", "redisRegistry, a change is lost on its way, reads everything again by itself", async () => {
+  await using scene = open({ prefix: "{lost}" });
+  const { registry, ask } = scene;
+  await using watch = follow(registry, "*");
+  await watch.begin();
+  await registry.register(instanceOf("a"));
+  await watch.until("a", () => watch.listed.has("a"));
+  // As if somebody had listed it and its change had never come.
+  const entry = JSON.stringify({ instance: instanceOf("b"), ttlMs: 15_000 });
+  await ask("HSET", "{lost}:instance:b", "incarnation", "1", "token", "t", "ttlMs", "15000", "entry", entry);
+  await ask("ZADD", "{lost}:deadlines", "99999999999999", "b");
+  await ask("INCR", "{lost}:number");
+  await watch.until("b", () => watch.listed.has("b"));
+  assertEquals([watch.removals, registry.state], [[], "current"]);
+});
+
 storeTest("Redis", "redisRegistry, everything is flushed while it follows, evicts nobody who returns", async () => {
   await using flushed = await startRedis();
   await using scene = open({}, flushed.port);
