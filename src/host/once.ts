@@ -10,6 +10,8 @@ import type { TraceContext } from "../core/trace_context.ts";
 import { IncomingCall } from "../connection/incoming_call.ts";
 import { type Kept, type Result, ResultBook } from "./result_book.ts";
 
+/** So deep identities are compared. */
+const MAX_IDENTITY_DEPTH = 10;
 /** After these a caller would try again, and hear the same. */
 const TEMPTING: ReadonlySet<Code> = new Set(["unavailable", "resource_exhausted"]);
 
@@ -109,7 +111,7 @@ export class Once {
       const error = thrown instanceof RpcError
         ? again ? thrown : final(thrown)
         : new RpcError("internal", HANDLER_FAILED, { executed: "yes" });
-      over({ kind: "failure", error }, again);
+      over(keepFailure(call, error), again);
       throw thrown instanceof RpcError ? error : thrown;
     };
     const answered = (message: unknown): Reply => {
@@ -140,7 +142,7 @@ export class Once {
         { executed: "yes", retryAfterMs: -1 },
       );
     }
-    if (result.kind === "failure") throw result.error;
+    if (result.kind === "failure") throw failureOf(result);
     const { codec, message, metadata, trailers } = result;
     // A codec may give back the very bytes that it was given.
     return new Reply({ message: codec.decode(message.slice()), metadata, trailers });
@@ -169,33 +171,74 @@ function keyOf({ procedure, dedupe }: Call): string {
 /** A reply as it can be given again: encoded, so that nothing the handler does to it later shows. */
 function keep(call: Call, message: unknown, { responseMetadata, trailers }: Context): Result {
   const codec = call.codec as Codec;
-  let encoded: Uint8Array | string;
-  try {
-    encoded = codec.encode(message);
-  } catch {
-    // Whoever sends the reply finds the same, and says more about it.
-    const error = new RpcError("internal", `Cannot encode the reply as ${codec.name}`, { executed: "yes" });
-    return { kind: "failure", error };
-  }
+  const encoded = encode(codec, message);
+  if (encoded === undefined) return { kind: "failure", error: unencodable(codec) };
   return {
     kind: "reply",
     codec,
-    message: typeof encoded === "string" ? new TextEncoder().encode(encoded) : encoded.slice(),
+    message: encoded,
     metadata: responseMetadata.size === 0 ? undefined : new Metadata(responseMetadata),
     trailers: trailers.size === 0 ? undefined : new Metadata(trailers),
   };
 }
 
+/** A failure likewise. What led to it stays with the first who is told. */
+function keepFailure(
+  call: Call,
+  { code, message, executed, reason, details, metadata, retryAfterMs }: RpcError,
+): Result {
+  const kept = metadata === undefined ? undefined : new Metadata(metadata);
+  const error = new RpcError(code, message, { executed, reason, metadata: kept, retryAfterMs });
+  if (details === undefined) return { kind: "failure", error };
+  const codec = call.codec as Codec;
+  const encoded = encode(codec, details);
+  if (encoded === undefined) return { kind: "failure", error: unencodable(codec) };
+  return { kind: "failure", error, details: { codec, message: encoded } };
+}
+
+/** The failure that was kept, for one who comes again. */
+function failureOf({ error, details }: Result & { readonly kind: "failure" }): RpcError {
+  const { code, message, executed, reason, metadata, retryAfterMs } = error;
+  const said = details?.codec.decode(details.message.slice());
+  return new RpcError(code, message, { executed, reason, details: said, metadata, retryAfterMs });
+}
+
+/** A message in bytes of its own, or `undefined` when it has no form in that codec. */
+function encode(codec: Codec, message: unknown): Uint8Array | undefined {
+  try {
+    const encoded = codec.encode(message);
+    return typeof encoded === "string" ? new TextEncoder().encode(encoded) : encoded.slice();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whoever sends the reply finds the same, and says more about it. */
+function unencodable(codec: Codec): RpcError {
+  return new RpcError("internal", `Cannot encode the reply as ${codec.name}`, { executed: "yes" });
+}
+
 /** Whether two connections are of one caller. */
 function isSame(one: Peer, other: Peer): boolean {
-  if (one.instance !== other.instance) return false;
-  if (Object.is(one.identity, other.identity)) return true;
-  try {
-    // What authenticates makes a new object for each connection.
-    return JSON.stringify(one.identity) === JSON.stringify(other.identity);
-  } catch {
+  // What authenticates makes a new object for each connection.
+  return one.instance === other.instance && isSameValue(one.identity, other.identity, MAX_IDENTITY_DEPTH);
+}
+
+/** Whether two identities say the same. Of what keeps to itself what it says, such as a `Map`, nobody can tell: no. */
+function isSameValue(one: unknown, other: unknown, depth: number): boolean {
+  if (Object.is(one, other)) return true;
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null || depth === 0) {
     return false;
   }
+  const prototype: unknown = Object.getPrototypeOf(one);
+  if (prototype !== Object.getPrototypeOf(other)) return false;
+  const keys = Object.keys(one);
+  const isPlain = prototype === Object.prototype || prototype === Array.prototype || prototype === null;
+  if (keys.length === 0 && !isPlain || keys.length !== Object.keys(other).length) return false;
+  return keys.every((key) =>
+    Object.hasOwn(other, key) &&
+    isSameValue((one as Record<string, unknown>)[key], (other as Record<string, unknown>)[key], depth - 1)
+  );
 }
 
 /**

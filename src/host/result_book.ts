@@ -18,7 +18,12 @@ export type Result =
     readonly metadata: Metadata | undefined;
     readonly trailers: Metadata | undefined;
   }
-  | { readonly kind: "failure"; readonly error: RpcError };
+  | {
+    readonly kind: "failure";
+    /** Without its details and its cause: those may be anything, of any size. */
+    readonly error: RpcError;
+    readonly details?: { readonly codec: Codec; readonly message: Uint8Array };
+  };
 
 /** One key. */
 export class Kept<Running> {
@@ -133,7 +138,10 @@ export class ResultBook<Running> {
 }
 
 function sizeOf(result: Result): number {
-  if (result.kind === "failure") return 2 * result.error.message.length + sizeOfPairs(result.error.metadata);
+  if (result.kind === "failure") {
+    const { error: { message, metadata }, details } = result;
+    return 2 * message.length + sizeOfPairs(metadata) + (details?.message.length ?? 0);
+  }
   return result.message.length + sizeOfPairs(result.metadata) + sizeOfPairs(result.trailers);
 }
 

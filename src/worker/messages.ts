@@ -2,6 +2,7 @@
 import type { Code } from "../core/code.ts";
 import type { Criticality } from "../core/criticality.ts";
 import { type Executed, RpcError, textOf } from "../core/error.ts";
+import type { Explanation } from "../core/explanation.ts";
 import { Metadata, type MetadataValue } from "../core/metadata.ts";
 import type { TraceContext } from "../core/trace_context.ts";
 
@@ -61,6 +62,8 @@ export interface PlainError {
     readonly details: unknown;
     readonly metadata: Pairs | undefined;
     readonly retryAfterMs: number | undefined;
+    /** What a client knew, if it was a call of the handler's own that failed so. */
+    readonly explain: Explanation | undefined;
   } | undefined;
 }
 
@@ -68,19 +71,21 @@ export interface PlainError {
 export function toPlain(thrown: unknown): PlainError {
   const { name = "Error", stack } = thrown instanceof Error ? thrown : {};
   if (!(thrown instanceof RpcError)) return { name, message: textOf(thrown), stack, rpc: undefined };
-  const { message, code, executed, reason, details, metadata, retryAfterMs } = thrown;
+  const { message, code, executed, reason, details, metadata, retryAfterMs, explain } = thrown;
   const pairs = metadata === undefined ? undefined : [...metadata];
-  return { name, message, stack, rpc: { code, executed, reason, details, metadata: pairs, retryAfterMs } };
+  return { name, message, stack, rpc: { code, executed, reason, details, metadata: pairs, retryAfterMs, explain } };
 }
 
 /** What was thrown in the other thread. */
 export function fromPlain({ name, message, stack, rpc }: PlainError): Error {
   if (rpc !== undefined) {
-    const { code, metadata, ...rest } = rpc;
-    return new RpcError(code, message, {
+    const { code, metadata, explain, ...rest } = rpc;
+    const error = new RpcError(code, message, {
       ...rest,
       metadata: metadata === undefined ? undefined : Metadata.received(metadata),
     });
+    error.explain = explain;
+    return error;
   }
   const error = new Error(message);
   error.name = name;

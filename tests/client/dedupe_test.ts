@@ -269,6 +269,79 @@ Deno.test("a result is nobody else's, and a key that came from somebody else run
   assertEquals(runs, 1);
 });
 
+Deno.test("a result is nobody else's, also where an identity does not show what it says", async () => {
+  class Hidden {
+    readonly #user: string;
+    constructor(user: string) {
+      this.#user = user;
+    }
+    greet() {
+      return this.#user;
+    }
+  }
+  class Shown {
+    constructor(readonly user: string) {}
+  }
+  const identities: [(user: string) => unknown, isTold: boolean][] = [
+    [(user) => user, true],
+    [(user) => ({ user, roles: [user, { deep: [] }] }), true],
+    [(user) => new Shown(user), true],
+    [(user) => Object.assign(Object.create(null), { user }), true],
+    [(user) => new Map([["user", user]]), false],
+    [(user) => ({ claims: new Set([user]) }), false],
+    [(user) => new Hidden(user), false],
+    [(user) => () => user, false],
+    [(user) => new Date(user === "ann" ? 1 : 2), false],
+  ];
+  for (const [i, [identity, isTold]] of identities.entries()) {
+    let key: unknown;
+    const steal: Interceptor = (next) => (call) => {
+      const { dedupe } = call;
+      key ??= dedupe;
+      return next(call.with({ dedupe: key as typeof dedupe }));
+    };
+    let runs = 0;
+    const name = `dedupe-identity-${i}`;
+    const { stack, platform } = await start(name, () => ({ receipt: ++runs }), {
+      server: { authenticate: ({ token }) => identity(token) },
+    });
+    await using _ = stack;
+    const pay = (token: string) =>
+      stack.use(new Client({ endpoints: [`memory://${name}`], platform, interceptors: [steal], token }))
+        .service(Bank).pay({ amount: 1 }).then(() => "told", (error) => error.code);
+    assertEquals(await pay("ann"), "told");
+    assertEquals(await pay("bob"), "permission_denied", `${identity}`);
+    assertEquals([await pay("ann"), runs], [isTold ? "told" : "permission_denied", 1], `${identity}`);
+  }
+});
+
+Deno.test("the details of a failure are kept as they were, and count like a reply", async () => {
+  const details = { list: ["x".repeat(10_000)] };
+  let runs = 0;
+  const { stack, bank } = await start("dedupe-details", () => {
+    runs++;
+    throw new RpcError("failed_precondition", "no", { details, cause: details });
+  }, {
+    client: {
+      retry: false,
+      interceptors: [(next) => async (call) => {
+        await next(call).catch(() => {});
+        details.list.push("later");
+        return await next(call.with({ attempt: 1 }));
+      }],
+    },
+  });
+  await using _ = stack;
+  const error = await assertRejects(() => bank.pay({ amount: 1 }), RpcError);
+  assertEquals([runs, (error.details as typeof details).list.length], [1, 1]);
+
+  const full = await start("dedupe-details-full", () => {
+    throw new RpcError("failed_precondition", "no", { details: { text: "x".repeat(10_000) } });
+  }, { server: { limits: { dedupeBytes: 5_000 } }, client: { interceptors: [repeat(2)], retry: false } });
+  await using _full = full.stack;
+  await assertRejects(() => full.bank.pay({ amount: 1 }), RpcError, "limits.dedupeBytes");
+});
+
 Deno.test("what may have run is not sent to an instance that does not remember it", async () => {
   let runs = 0;
   const { stack, platform, network, bank, server, serve } = await start("dedupe-restart", async (_, ctx) => {
