@@ -75,7 +75,8 @@ export class Selection {
     // Where too many are bad, it is not they: then those who are left must not bear it all.
     const well = reached.filter(({ ejectedAt }) => ejectedAt === undefined);
     const { ejection, warmUp } = this.#host;
-    const left = ejection !== undefined && well.length < ejection.panicBelow * members.length ? reached : well;
+    const panic = well.length === 0 || (ejection !== undefined && well.length < ejection.panicBelow * members.length);
+    const left = panic ? reached : well;
     if (!warmUp) return left;
     const warm = left.filter(({ channel }) => channel.state !== "connecting");
     return warm.length > 0 ? warm : left;

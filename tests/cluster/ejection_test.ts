@@ -116,6 +116,16 @@ fleetTest("X17 more than half are bad or out of reach, nobody who can be reached
   assertStringIncludes(Deno.inspect(failures[0], { colors: false }), "10 instances known (1 ejected, 5 unreachable)");
 });
 
+fleetTest("X17 only one that is ejected can be reached, it is called, whatever panicBelow says", async (fleet) => {
+  const client = await scene(fleet, "Error", 5);
+  await fleet.load(client, 100, 11_000);
+  assertEquals(ejectedOf(client), ["tcp://s0:4000"]);
+  for (const name of ["s1", "s2", "s3", "s4"]) fleet.world.node(name).crash();
+  await fleet.load(client, 100, 1_000);
+  fleet.behaviours.get("s0")!.fails = undefined;
+  assertEquals([...(await fleet.load(client, 100, 1_000)).answered], [["s0", 100]]);
+}, { client: { ejection: { panicBelow: 0 } } });
+
 fleetTest("X17 every instance is out of reach, calls say why", async (fleet) => {
   await fleet.servers(3);
   const client = await fleet.client();
