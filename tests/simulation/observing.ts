@@ -55,7 +55,9 @@ export function observe(
 
 function knownTo(client: ClientNode | undefined): Happening | undefined {
   const service = client?.host.client.stats().services.find(({ name }) => name === Work.name);
-  return service && { what: "knows", ids: service.instances.map(({ id }) => id) };
+  // Before it has heard anybody it knows nothing, which is something else than nobody.
+  if (service === undefined || service.staleMs === Infinity) return undefined;
+  return { what: "knows", ids: service.instances.map(({ id }) => id) };
 }
 
 /** Every change in what a center lists, however soon it is undone; until the center is closed. */

@@ -17,7 +17,7 @@ const LATE_MS = 60_000;
 export const convergence: Checker = (story) => {
   const calm = story.records.find((record) => record.what === "calm");
   const views = story.records.filter(isView);
-  if (calm === undefined || !views.some(({ what }) => what === "lists")) return [];
+  if (calm === undefined || !views.some(({ what }) => what === "lists") || story.begin.corrupts) return [];
   const servers = [...new Set(views.flatMap(({ ids }) => ids))].sort().join();
   const from = calm.at + CONVERGED_MS;
   const problems: Problem[] = [];
@@ -38,7 +38,7 @@ export const convergence: Checker = (story) => {
 export const noEmptyShock: Checker = (story) => {
   const views = story.records.filter(isView);
   const centers = livesOf(views.filter(({ what }) => what === "lists")) as Lists[][];
-  if (centers.length === 0) return [];
+  if (centers.length === 0 || story.begin.corrupts) return [];
   const problems: Problem[] = [];
   for (const life of livesOf(views.filter(({ what }) => what === "knows"))) {
     for (const [i, view] of life.entries()) {
