@@ -45,6 +45,13 @@ export class RetryBudget {
     return this.#tokens > this.#max / 2;
   }
 
+  /** Pays for a call that goes elsewhere at once, if a failure would still allow a retry. */
+  move(): boolean {
+    if (this.#tokens - 1 <= this.#max / 2) return false;
+    this.#tokens--;
+    return true;
+  }
+
   /**
    * Pays for a hedge, if that leaves three quarters. In the long run there are no more hedges than successes pay for, one for
    * ten by default, however slow everything is.

@@ -59,10 +59,11 @@ export function isShed({ code, executed, retryAfterMs }: RpcError): boolean {
 /**
  * Tries again, elsewhere, what provably did not run or may safely run twice.
  *
- * A call that no server took is replayed at once at another endpoint, and that does not count. Otherwise a call is tried
- * again when its method is idempotent, or the failure says that it did not run; after one of `codes`, or when a server that
- * has too much to do said when to come back; before its first reply message; within the budget of its service; and when the
- * pause ends before its deadline. A pause that the server asked for is kept, and made up to a fifth longer; "do not try
+ * A call that no server took is replayed at once at another endpoint, and that does not count; so is, once and within the
+ * budget, one that a server refused because it has too much to do. Otherwise a call is tried again when its method is
+ * idempotent, or the failure says that it did not run; after one of `codes`, or when a server that has too much to do said
+ * when to come back; before its first reply message; within the budget of its service; and when the pause ends before its
+ * deadline. A pause that the server asked for is kept, and made up to a fifth longer; "do not try
  * again" is kept too. Calls with `retry: false` pass through.
  *
  * A call that was made in order to answer a call which is itself a second attempt, here or further back, is replayed and
@@ -114,6 +115,7 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
       // Somebody before this client tries again already.
       const maxAttempts = call.attempt > 0 ? 1 : policy.maxAttempts;
       let replays = 0;
+      let elsewhere = false;
       let attempts = 1;
       let executed: Executed = "no";
       for (;;) {
@@ -129,8 +131,14 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
         const fresh = tried !== undefined && !avoid.includes(tried);
         // What may have run is remembered where it was sent, and nowhere else.
         const bound = call.bound ?? (call.idempotent || last.executed === "no" ? undefined : call.servedBy);
-        if (untaken && fresh && bound === undefined && ++replays <= MAX_REPLAYS) {
-          call = call.with({ avoid: [...avoid, tried] });
+        const movable = fresh && bound === undefined;
+        // One server that has too much to do says nothing about the others; but when all have, this must not be for nothing.
+        const moved = untaken
+          ? movable && ++replays <= MAX_REPLAYS
+          : movable && isShed(last) && attempts < maxAttempts && !elsewhere && budget.move();
+        if (moved) {
+          elsewhere ||= !untaken;
+          call = call.with({ avoid: [...avoid, tried!] });
         } else {
           const pauseMs = pauseBefore(call, budget, last, attempts, maxAttempts);
           if (pauseMs === undefined) throw failure;

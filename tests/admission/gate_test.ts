@@ -401,3 +401,26 @@ scene("An idle server looks at nothing", undefined, async ({ client, clock, held
   held.get("a")!();
   await call;
 });
+
+Deno.test("A call that one server refuses goes to another at once, idempotent or not", async () => {
+  const platform = virtualPlatform(1);
+  const { clock } = platform;
+  await using stack = new AsyncDisposableStack();
+  const release = Promise.withResolvers<void>();
+  const servers = ["busy", "free"].map((id) => {
+    const admission = id === "busy" ? { limit: 1, maxWaiting: 1 } : undefined;
+    const server = stack.use(new Server({ platform, id, admission }));
+    server.handle("test.who", () => id === "busy" ? release.promise.then(() => id) : id);
+    return server;
+  });
+  for (const server of servers) await server.listen(`memory://${server.id}-${++stages}`);
+  const hog = stack.use(new Client({ endpoints: [servers[0].endpoint], platform, retry: false }));
+  const held = Promise.all([hog.call("test.who"), hog.call("test.who")]).catch((error) => error);
+  await clock.settle();
+  const client = stack.use(new Client({ endpoints: servers.map(({ endpoint }) => endpoint), platform }));
+  for (let i = 0; i < 4; i++) assertEquals(await client.call("test.who"), "free");
+  assertEquals(clock.now(), 0);
+  assert(servers[0].stats().admission!.refused.full >= 2);
+  release.resolve();
+  assertEquals(await held, ["busy", "busy"]);
+});

@@ -125,20 +125,25 @@ Deno.test("RetryBudget allows nothing at half of its tokens or fewer, and fills 
 });
 
 Deno.test("retry comes back to a server that has too much to do when that says so, idempotent or not", async () => {
-  const { result, seen } = await run([["resource_exhausted", "no", 200], "ok"], { idempotent: false });
-  assertEquals([result, seen.length], ["b", 2]);
-  assert(seen[1].at >= 200 && seen[1].at <= 240, `${seen[1].at}`);
+  const busy: Outcome = ["resource_exhausted", "no", 200];
+  const { result, seen } = await run([busy, busy, "ok"], { idempotent: false });
+  assertEquals([result, seen.length], ["c", 3]);
+  assertEquals(seen.map(({ attempt }) => attempt), [0, 0, 1]);
+  assertEquals(seen[1].at, 0, "elsewhere at once, the first time");
+  assert(seen[2].at >= 200 && seen[2].at <= 240, `${seen[2].at}`);
   const rows: [Outcome, Parameters<typeof run>[1]][] = [
     [["resource_exhausted", "no"], {}], // a limit that it would meet again
     [["resource_exhausted", "no", -1], {}],
     [["resource_exhausted", "yes", 200], {}], // what the application has not enough of
-    [["resource_exhausted", "no", 200], { deadlineMs: 100 }],
-    [["resource_exhausted", "no", 200], { retry: { budgetTokens: 1 } }],
+    [busy, { retry: { budgetTokens: 1 } }],
+    [busy, { retry: { maxAttempts: 1 } }],
+    [busy, { call: { attempt: 1 } }],
   ];
   for (const [outcome, options] of rows) {
     const { seen } = await run([outcome, "ok"], options);
     assertEquals(seen.length, 1, JSON.stringify([outcome, options]));
   }
+  assertEquals((await run([busy, busy, "ok"], { deadlineMs: 100 })).seen.length, 2);
 });
 
 Deno.test("retry only replays what is made to answer a call that is tried again itself", async () => {
@@ -185,6 +190,18 @@ Deno.test("retry takes from the budget for failures that more calls would make w
     await run([outcome, "ok"], { retry: { maxAttempts: 1 }, budgets });
     assertEquals(budgets.tokens("t"), expected, JSON.stringify(outcome));
   }
+});
+
+Deno.test("retry moves a call that was refused only as long as the budget pays for it", async () => {
+  const busy: Outcome = ["resource_exhausted", "no", 1];
+  const budgets = new RetryBudgets(10, 0.1);
+  const counts: number[] = [];
+  for (let i = 0; i < 10; i++) {
+    counts.push((await run(Array(9).fill(busy), { budgets, retry: { maxAttempts: 2 } })).seen.length);
+  }
+  // Moved and tried again as long as there are more than half of ten tokens; then a failure is a failure.
+  assertEquals(counts.reduce((sum, count) => sum + count), 10 + 3, counts.join(" "));
+  assertEquals(budgets.tokens("t") < 5, true);
 });
 
 /** What grpc-go's TestRetryThrottling expects: the outcome of each call, the number of the last attempt, tokens left. */
