@@ -7,7 +7,7 @@ import { systemTransport, type Transport } from "../../../src/transport/transpor
 import type { Happening } from "../history.ts";
 import { centerProgram, clientProgram, serverProgram, type Site } from "../programs.ts";
 import { drawOps, probe, runOp } from "../workload/ops.ts";
-import { DONE, GO, IDLE, type Part, READY } from "./part.ts";
+import { DONE, GO, IDLE, type Part, READY, realConfigOf } from "./part.ts";
 
 /** How often it is looked at whether this process gets to do anything. */
 const LOOK_MS = 20;
@@ -15,7 +15,8 @@ const LOOK_MS = 20;
 const LATE_MS = 15;
 
 const part: Part = JSON.parse(Deno.args[0]);
-const { name, kind, life, config, index, beganAt, port, others } = part;
+const { name, kind, life, index, beganAt, port, others } = part;
+const config = realConfigOf(part.seed);
 const now = () => performance.timeOrigin + performance.now() - beganAt;
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 

@@ -5,13 +5,13 @@
 import { type Faults, type FaultyProxy, startProxy } from "../../support/proxy.ts";
 import { Child } from "../../support/child.ts";
 import { beginOf } from "../begin.ts";
-import { type Config, configOf } from "../config.ts";
+import type { Config } from "../config.ts";
 import { Dice } from "../dice.ts";
 import { type Happening, type HistoryRecord, parseHistory } from "../history.ts";
 import { namesOf } from "../programs.ts";
 import { check } from "../checkers/mod.ts";
 import type { Problem } from "../checkers/checker.ts";
-import { DONE, GO, IDLE, type Part, READY } from "./part.ts";
+import { DONE, GO, IDLE, type Part, READY, realConfigOf } from "./part.ts";
 
 /** How late anything may be that has a time, beside what processes say of themselves. */
 const SLACK_MS = 100;
@@ -29,28 +29,6 @@ export interface RealOutcome {
   readonly history: readonly HistoryRecord[];
   /** How often each kind of fault happened. */
   readonly faults: Readonly<Record<string, number>>;
-}
-
-/** What a seed stands for in a real run: fewer nodes, and waits that people have the time for. */
-export function realConfigOf(seed: number): Config {
-  const config = configOf(seed, { servers: 3, clients: 3, ops: 40, safetyMs: 6_000 });
-  const quick = {
-    keepaliveMs: 1_000,
-    idleKeepaliveMs: 1_000,
-    pingTimeoutMs: 1_000,
-    connectMs: 1_000,
-    handshakeMs: 1_000,
-  };
-  const limits = { ...quick, writeStallMs: 2_000, streamStallMs: 3_000, frameStallMs: 2_000, idleMs: 1_800_000 };
-  return {
-    ...config,
-    centers: Math.min(config.centers, 1),
-    // Faults of simulations have no place here; what is done here is the same in each run, at other times.
-    faults: ["partition"],
-    limits: { server: { ...config.limits.server, ...limits }, client: { ...config.limits.client, ...limits } },
-    messageBytes: Math.min(config.messageBytes, 20_000),
-    longestMs: 3_000,
-  };
 }
 
 /** Runs a seed with processes. */
@@ -168,7 +146,7 @@ class Stage implements AsyncDisposable {
       name,
       kind: /^[a-z]+/.exec(name)![0] as Part["kind"],
       life,
-      config: this.#config,
+      seed: this.#config.seed,
       index,
       beganAt: this.#beganAt,
       port: this.#ports.get(name) ?? 0,
