@@ -6,13 +6,14 @@
 const ROOT = new URL("../../", import.meta.url);
 
 /** The folders in the order in which they may import each other, with what each is for. */
-const FOLDERS: readonly [string, string][] = [
+export const FOLDERS: readonly [string, string][] = [
   ["core", "codes, errors, calls, contracts, metadata, time and chance"],
   ["protocol", "bytes ⇄ frames, pure"],
   ["codec", "messages ⇄ bytes: json, bytes"],
   ["transport", "endpoints; connections that carry bytes: tcp, tls, unix, memory"],
   ["registry", "instances, leases, the registry in memory"],
   ["interceptor", "what is wrapped around calls: retry, hedge, breaker, log, trace"],
+  ["admission", "which calls run, wait, or are refused"],
   ["connection", "one socket: streams, credit, keepalive"],
   ["balancer", "instances → one"],
   ["store", "registries over a store: what it lists is mirrored, and kept while it is away"],
