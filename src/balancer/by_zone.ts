@@ -1,4 +1,4 @@
-import { checkNumber, withDefaults } from "../core/options.ts";
+import { checkBoolean, checkNumber, withDefaults } from "../core/options.ts";
 import {
   avoiding,
   type Balancer,
@@ -61,6 +61,7 @@ export const DEFAULT_BY_ZONE: Readonly<Required<ByZoneOptions>> = Object.freeze(
 export function byZone(balancer: Balancer, options?: ByZoneOptions): Balancer {
   checkBalancer(balancer);
   const { strict, fullAt, fullLagMs, maxInFlight } = withDefaults(DEFAULT_BY_ZONE, options);
+  checkBoolean("strict", strict);
   checkNumber("fullAt", fullAt, 0, 1);
   checkNumber("fullLagMs", fullLagMs, 0, Infinity);
   checkNumber("maxInFlight", maxInFlight, 1, Infinity);

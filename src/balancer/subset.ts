@@ -1,4 +1,4 @@
-import { checkInteger } from "../core/options.ts";
+import { checkInteger, checkNames } from "../core/options.ts";
 import { type Balancer, type Candidate, checkBalancer } from "./balancer.ts";
 import { murmur3, murmur3Pair } from "./hash.ts";
 import { usableWeight, withWeight } from "./weight.ts";
@@ -29,7 +29,8 @@ export interface SubsetOptions {
  *
  * @throws {RangeError} when `size` is out of range
  */
-export function subset(balancer: Balancer, { size }: SubsetOptions): Balancer {
+export function subset(balancer: Balancer, options: SubsetOptions): Balancer {
+  const { size } = checkNames(options, { size: true });
   checkBalancer(balancer);
   checkInteger("size", size, 1);
   return {

@@ -1,5 +1,5 @@
 import { asRpcError } from "../core/error.ts";
-import { checkInteger, checkNames, type OptionNames, withDefaults } from "../core/options.ts";
+import { checkFunction, checkInteger, checkNames, type OptionNames, withDefaults } from "../core/options.ts";
 import { hexId } from "../core/platform.ts";
 import type { TextStore } from "../core/store.ts";
 import { Host, HOST_OPTIONS, type HostOptions } from "../host/host.ts";
@@ -137,11 +137,14 @@ export class Center implements AsyncDisposable {
     this.registry = registry ?? this.#memory!;
     this.#desk = new Desk(this.registry, this.#access, {
       quotas: connectionQuotas,
-      allow: allowEndpoint,
+      allow: checkFunction("allowEndpoint", allowEndpoint),
       ttlMs: this.#ttlMs,
       clients: () => this.#host.connections,
     });
-    if (data !== undefined) this.#store = typeof data === "string" ? fileStore(data) : data;
+    if (rules !== undefined && !(rules instanceof RuleBook)) {
+      throw new TypeError("Cannot make a center: rules must be a RuleBook");
+    }
+    if (data !== undefined) this.#store = storeOf(data);
     this.#rules = rules ?? (data === undefined ? new RuleBook(hexId(platform.random, 16)) : undefined);
   }
 
@@ -252,6 +255,12 @@ export class Center implements AsyncDisposable {
     const { epoch, revision } = this.#memory?.cursor ?? { epoch: "", revision: 0 };
     return { epoch, revision, rules: this.rules.toJSON() };
   }
+}
+
+function storeOf(data: string | TextStore): TextStore {
+  if (typeof data === "string" && data !== "") return fileStore(data);
+  if (typeof data === "object" && typeof data?.load === "function" && typeof data.save === "function") return data;
+  throw new TypeError("Cannot make a center: data must be the path of a folder, or a store with load and save");
 }
 
 function withoutConnectionQuotas(quotas: Partial<CenterQuotas> = {}): Partial<RegistryQuotas> {

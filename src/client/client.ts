@@ -7,7 +7,7 @@ import { checkLimits } from "../core/limits.ts";
 import { containLogger } from "../core/logger.ts";
 import type { LoadReport } from "../core/load.ts";
 import { Metadata } from "../core/metadata.ts";
-import { checkDuration, checkNames, checkText } from "../core/options.ts";
+import { checkBoolean, checkDuration, checkNames, checkText } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
 import {
   type Method,
@@ -153,7 +153,7 @@ export class Client implements AsyncDisposable {
         token: checkText("token", options.token ?? ""),
         contracts: new Map(),
       },
-      checksums: options.checksums,
+      checksums: checkBoolean("checksums", options.checksums ?? false),
       logger: containLogger(options.logger, () => void counters.uncaughtErrors++),
       counters,
       respond: undefined,
@@ -167,6 +167,7 @@ export class Client implements AsyncDisposable {
     const { balancer = roundRobin(), warmUp = false } = options;
     const ejection = options.ejection === false ? undefined : checkEjection(options.ejection);
     checkBalancer(balancer);
+    checkBoolean("warmUp", warmUp);
     const cluster = { balancer, ejection, warmUp, store: storeOf(options) };
     this.#cluster = new Cluster(this.#sources, cluster, this.#settings, transport);
     const policy = checkRetry(options.retry === false ? {} : options.retry ?? {});

@@ -49,6 +49,16 @@ export function codeName(number: number): Code {
   return CODES[number - 1] ?? "unknown";
 }
 
+/** Checks a list of codes that an option names. @throws {TypeError} with the name and what is wrong */
+export function checkCodes(name: string, codes: readonly Code[]): readonly Code[] {
+  if (!Array.isArray(codes)) {
+    throw new TypeError(`Cannot use ${name} ${JSON.stringify(codes)}: it must be a list of codes`);
+  }
+  const wrong = codes.findIndex((code) => !isCode(code));
+  if (wrong === -1) return codes;
+  throw new TypeError(`Cannot use ${name}: ${JSON.stringify(codes[wrong])} is not a code, such as "unavailable"`);
+}
+
 /** Whether `value` is one of the sixteen codes. */
 export function isCode(value: unknown): value is Code {
   return typeof value === "string" && NUMBERS.has(value);

@@ -35,6 +35,18 @@ export function checkText(name: string, text: string): string {
   return text;
 }
 
+/** Checks what is either so or not: a text that says "false" is not. @throws {TypeError} with the name and the value */
+export function checkBoolean(name: string, value: boolean): boolean {
+  if (typeof value !== "boolean") throw new TypeError(`Cannot use ${name} ${shown(value)}: it must be true or false`);
+  return value;
+}
+
+/** Checks a function that may be missing. @throws {TypeError} with the name and the value */
+export function checkFunction<F extends ((...args: never[]) => unknown) | undefined>(name: string, value: F): F {
+  if (value === undefined || typeof value === "function") return value;
+  throw new TypeError(`Cannot use ${name} ${shown(value)}: it must be a function`);
+}
+
 /** The name of each option that there is, so that the compiler holds the list complete. */
 export type OptionNames<T> = Readonly<Record<keyof T, true>>;
 

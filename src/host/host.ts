@@ -10,7 +10,7 @@ import { asRpcError, RpcError } from "../core/error.ts";
 import { checkLimits, type Limits } from "../core/limits.ts";
 import { containLogger, type Logger } from "../core/logger.ts";
 import { hexId, type Platform, runtimePlatform } from "../core/platform.ts";
-import { checkText, type OptionNames } from "../core/options.ts";
+import { checkBoolean, checkText, type OptionNames } from "../core/options.ts";
 import type { Methods, Service } from "../core/service.ts";
 import { Timers } from "../core/timers.ts";
 import { bytes } from "../codec/bytes.ts";
@@ -154,8 +154,8 @@ export class Host {
     };
     const { limits } = this.settings;
     this.#once = this.router.once = new Once(limits, timers, () => void counters.callsRepeated++);
-    if (options.health !== false) this.handle(Health, this.#health.implementation);
-    if (options.reflection !== false) {
+    if (checkBoolean("health", options.health ?? true)) this.handle(Health, this.#health.implementation);
+    if (checkBoolean("reflection", options.reflection ?? true)) {
       this.handle(Reflection, { services: () => ({ services: this.router.describe() }) });
     }
   }

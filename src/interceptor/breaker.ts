@@ -1,5 +1,5 @@
 import type { Call, Interceptor, Invoker } from "../core/call.ts";
-import type { Code } from "../core/code.ts";
+import { checkCodes, type Code } from "../core/code.ts";
 import { RpcError } from "../core/error.ts";
 import { checkInteger, checkNumber, withDefaults } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
@@ -129,6 +129,7 @@ function checkBreaker(options: BreakerOptions): Required<BreakerOptions> {
   checkNumber("windowMs", policy.windowMs, 100, 3_600_000);
   checkInteger("minCalls", policy.minCalls, 1, 1_000_000);
   checkNumber("failureRatio", policy.failureRatio, Number.MIN_VALUE, 1);
+  checkCodes("codes", policy.codes);
   checkNumber("slowMs", policy.slowMs, 0, Infinity);
   checkNumber("slowRatio", policy.slowRatio, Number.MIN_VALUE, 1);
   checkNumber("openMs", policy.openMs, 1, 3_600_000);

@@ -1,6 +1,7 @@
 import { type Call, type Interceptor, Reply } from "../core/call.ts";
-import type { Code } from "../core/code.ts";
+import { checkCodes, type Code } from "../core/code.ts";
 import { RpcError } from "../core/error.ts";
+import { checkNames } from "../core/options.ts";
 import type { Method, Methods, ReplyOf, RequestOf, Service } from "../core/service.ts";
 
 /**
@@ -57,7 +58,7 @@ export function fallback<M extends Methods>(
   replies: FallbackReplies<Service<M>>,
   options: FallbackOptions = {},
 ): Fallback {
-  const codes = new Set<Code>(options.codes ?? CODES);
+  const codes = new Set<Code>(checkCodes("codes", checkNames(options, { codes: true }).codes ?? CODES));
   const byProcedure = new Map<string, unknown>();
   for (const [name, reply] of Object.entries(replies)) {
     const kind = Object.hasOwn(contract.methods, name) ? contract.methods[name].kind : undefined;

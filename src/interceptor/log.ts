@@ -3,7 +3,7 @@ import type { Call, Interceptor } from "../core/call.ts";
 import type { Code } from "../core/code.ts";
 import { RpcError } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
-import { checkNumber } from "../core/options.ts";
+import { checkNames, checkNumber, type OptionNames } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
 import { untilEnd } from "./ending.ts";
 
@@ -16,6 +16,8 @@ export interface LogOptions {
   /** Time. Default: the runtime's. */
   platform?: Platform;
 }
+
+const LOG_OPTIONS: OptionNames<LogOptions> = { logger: true, maxPerSecond: true, platform: true };
 
 /** What {@link log} puts beside the text of a line. */
 export interface CallLine {
@@ -50,7 +52,7 @@ export interface CallLine {
  * @throws {RangeError} when `maxPerSecond` is out of range
  */
 export function log(options: LogOptions): Interceptor {
-  const { logger, maxPerSecond = 100, platform = runtimePlatform } = options;
+  const { logger, maxPerSecond = 100, platform = runtimePlatform } = checkNames(options, LOG_OPTIONS);
   if (typeof logger?.info !== "function") throw new TypeError("Cannot log calls: give a logger");
   checkNumber("maxPerSecond", maxPerSecond, 0.01, 1_000_000);
   const { clock } = platform;

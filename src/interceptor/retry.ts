@@ -1,6 +1,6 @@
 import { type Backoff, backoffMs } from "../core/backoff.ts";
 import type { Call, Interceptor, Invoker, Reply } from "../core/call.ts";
-import type { Code } from "../core/code.ts";
+import { checkCodes, type Code } from "../core/code.ts";
 import { type Executed, RpcError, strongerExecuted, withExecuted } from "../core/error.ts";
 import { checkInteger, checkNumber, withDefaults } from "../core/options.ts";
 import { fraction, type Platform, runtimePlatform } from "../core/platform.ts";
@@ -41,6 +41,7 @@ const PUSHBACK_SPREAD = 0.2;
 export function checkRetry(options: RetryOptions): Required<RetryOptions> {
   const policy = withDefaults(DEFAULTS, options);
   checkInteger("maxAttempts", policy.maxAttempts, 1, 100);
+  checkCodes("codes", policy.codes);
   checkNumber("firstBackoffMs", policy.firstBackoffMs, 0, 3_600_000);
   checkNumber("maxBackoffMs", policy.maxBackoffMs, 0, 3_600_000);
   checkNumber("budgetTokens", policy.budgetTokens, 0, 1_000_000);
@@ -171,6 +172,8 @@ export function retry(options: RetryOptions = {}, surroundings: RetrySurrounding
 
 /** Waits, unless a signal aborts meanwhile. */
 async function pause(ms: number, platform: Platform, ...signals: (AbortSignal | undefined)[]): Promise<void> {
+  // One that aborted while the failure was on its way here says nothing any more.
+  if (signals.some((signal) => signal?.aborted)) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const wake = () => resolve();
   using _timer = platform.clock.timer(ms, resolve);

@@ -1,5 +1,6 @@
 /** A client of our own, for those who have none: it speaks RESP2 on one connection, which it makes when it is needed. */
 import { textOf } from "../core/error.ts";
+import { checkNames } from "../core/options.ts";
 import { type Clock, runtimePlatform } from "../core/platform.ts";
 import type { ByteConnection } from "../transport/byte_connection.ts";
 import { formatEndpoint } from "../transport/endpoint.ts";
@@ -40,7 +41,7 @@ const encoder = new TextEncoder();
  * @throws {TypeError} when the URL can't be used
  */
 export function redisClient(url: string, options: RedisClientOptions = {}): RedisClient & { close(): void } {
-  const target = targetOf(url, options);
+  const target = targetOf(url, checkNames(options, { tls: true, transport: true, clock: true }));
   const client = new OwnConnection(target);
   return { send: client.send, close: client.close, open: () => new OwnConnection(target) };
 }

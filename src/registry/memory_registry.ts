@@ -1,6 +1,6 @@
 import { RpcError } from "../core/error.ts";
 import { type Logger, silent } from "../core/logger.ts";
-import { checkInteger, withDefaults } from "../core/options.ts";
+import { checkFunction, checkInteger, withDefaults } from "../core/options.ts";
 import { type Clock, hexId, inputSeen, type Platform, runtimePlatform } from "../core/platform.ts";
 import { checkServiceName } from "../core/service.ts";
 import { checkInstance } from "./check_instance.ts";
@@ -148,7 +148,8 @@ export class MemoryRegistry implements Registry {
     this.#platform = platform;
     this.#clock = platform.clock;
     this.#logger = logger;
-    this.#dialBack = dial;
+    this.#dialBack = checkFunction("dial", dial);
+    checkFunction("onChange", onChange);
     const { watchers, ...held } = checkQuotas(quotas);
     this.#ttlMs = checkInteger("ttlMs", given.ttlMs, 1, DAY_MS);
     this.#sweepMs = checkInteger("sweepMs", given.sweepMs, 1, 60_000);

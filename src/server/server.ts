@@ -5,6 +5,7 @@ import { centerRegistries } from "../center/center_registry.ts";
 import type { Counters } from "../connection/counters.ts";
 import type { Implementation, PlainHandler } from "../host/handler.ts";
 import { closedError, type DrainReport, Host, HOST_OPTIONS, type HostOptions } from "../host/host.ts";
+import { checkInstance } from "../registry/check_instance.ts";
 import type { Instance } from "../registry/instance.ts";
 import type { Farewell } from "../registry/registrar.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -34,7 +35,7 @@ export interface ServerOptions extends HostOptions {
   token?: string;
   /** How centers at `tls://` addresses are dialled. */
   centerTls?: TlsClientOptions;
-  /** How long the registration lasts without a beat, in milliseconds. Default 15 000. */
+  /** How long the registration lasts without a beat, in milliseconds, 1 to a day. Default 15 000. */
   ttlMs?: number;
   /** How often the registration is renewed, give or take a tenth, in milliseconds. Default: a third of `ttlMs`. */
   beatMs?: number;
@@ -81,6 +82,7 @@ export interface ServerDrainReport extends DrainReport {
   readonly centers: readonly Farewell[];
 }
 
+const DAY_MS = 24 * 60 * 60_000;
 const DEFAULT_TTL_MS = 15_000;
 const DEFAULT_GRACE_MS = 30_000;
 /** How long those who follow a center get to act on the removal, before the others are told to go. */
@@ -117,15 +119,17 @@ export class Server implements AsyncDisposable {
       throw new TypeError("Cannot make a server: give one of center and registry");
     }
     this.#options = options;
-    this.#ttlMs = checkInteger("ttlMs", options.ttlMs ?? DEFAULT_TTL_MS, 1, 2 ** 31 - 1);
+    this.#ttlMs = checkInteger("ttlMs", options.ttlMs ?? DEFAULT_TTL_MS, 1, DAY_MS);
     this.#beatMs = checkInteger("beatMs", options.beatMs ?? Math.ceil(this.#ttlMs / 3), 1, this.#ttlMs);
     checkNumber("weight", options.weight ?? 1, 0, 1_000_000);
     this.#advertised = checkAdvertise(options.advertise);
     this.#host = new Host(options);
     this.#ownsRegistries = options.center !== undefined;
+    checkText("token", options.token ?? "");
+    if (options.center !== undefined || options.registry !== undefined) this.#checkInstance();
     if (options.center !== undefined) {
       const { settings, transport } = this.#host;
-      const identity = { ...settings.identity, token: checkText("token", options.token ?? "") };
+      const identity = { ...settings.identity, token: options.token ?? "" };
       const dial = dialling(transport, options.centerTls);
       const centers = centerRegistries(
         options.center,
@@ -265,6 +269,14 @@ export class Server implements AsyncDisposable {
     if (this.#ownsRegistries) await Promise.all(this.#registries.map(({ registry }) => registry.close()));
     await this.#host.close();
     this.#host.settings.logger.info("The server is closed");
+  }
+
+  /** What it says of itself must be what a registry takes, or it would never be listed. @throws {TypeError} */
+  #checkInstance(): void {
+    const { zone = "", weight = 1, version = "", metadata = {} } = this.#options;
+    const { instance: id, incarnation } = this.#host.settings.identity;
+    const some = { endpoints: ["memory://some"], services: ["some.Service"] };
+    checkInstance({ id, incarnation, zone, weight, version, metadata, ...some });
   }
 
   async #describe({ name, registry }: NamedRegistry): Promise<Instance> {

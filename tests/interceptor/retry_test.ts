@@ -116,6 +116,19 @@ Deno.test("retry stops waiting when the call is cancelled", async () => {
   assertEquals((await failure).code, "cancelled");
 });
 
+Deno.test("retry does not wait for a call that was cancelled while its failure was on its way", async () => {
+  const platform = virtualPlatform(1);
+  const stop = new AbortController();
+  const invoke = retry({}, { platform })(() => {
+    stop.abort();
+    return Promise.reject(new RpcError("unavailable", "later", { executed: "no", retryAfterMs: 60_000 }));
+  });
+  const call = new Call({ procedure: "t/t", kind: "unary", idempotent: true, signal: stop.signal });
+  const outcome = invoke(call).catch((error) => error.code);
+  for (let turn = 0; turn < 50; turn++) await undefined;
+  assertEquals([platform.clock.timerCount, await Promise.race([outcome, "still waiting"])], [0, "cancelled"]);
+});
+
 Deno.test("RetryBudget allows nothing at half of its tokens or fewer, and fills with successes", () => {
   const budget = new RetryBudget(10, 0.1);
   assertEquals([1, 2, 3, 4, 5, 6].map(() => budget.failure()), [true, true, true, true, false, false]);
