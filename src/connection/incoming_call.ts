@@ -20,6 +20,7 @@ import type { OpenHeader } from "../protocol/open.ts";
 import { clipText, Status } from "../protocol/status.ts";
 import { Inbox } from "./inbox.ts";
 import { checkSize } from "./outgoing_call.ts";
+import type { Arrival } from "./settings.ts";
 import { Stream, type StreamHost } from "./stream.ts";
 
 /** What a call needs of the connection beyond what every stream does. */
@@ -40,8 +41,13 @@ export type Verdict = "pass" | "run" | "wait" | "later";
 const status = new Status();
 
 /** A call that the other side makes, and what its handler sees of it. */
-export class IncomingCall extends Stream implements Context, Waiter {
+export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   readonly procedure: string;
+  readonly kind: Call["kind"];
+  /** The request, for kinds that bring one, once it is there. */
+  message: unknown = undefined;
+  /** The requests, for kinds that bring many, once it runs. */
+  messages: AsyncIterable<unknown> | undefined = undefined;
   readonly attempt: number;
   readonly hop: number;
   readonly criticality: Criticality;
@@ -51,7 +57,6 @@ export class IncomingCall extends Stream implements Context, Waiter {
   /** Whether its handler has begun to run. The router sets it. */
   started = false;
   readonly #owner: AnswerHost;
-  readonly #kind: Call["kind"];
   readonly #idempotent: boolean;
   readonly #dedupe: Uint8Array | undefined;
   readonly #codec: Codec;
@@ -85,7 +90,7 @@ export class IncomingCall extends Stream implements Context, Waiter {
     this.hop = header.hop;
     this.criticality = header.criticality;
     this.trace = header.trace;
-    this.#kind = header.kind;
+    this.kind = header.kind;
     this.#idempotent = header.idempotent;
     this.#dedupe = header.dedupe;
     this.#codec = codec;
@@ -121,6 +126,33 @@ export class IncomingCall extends Stream implements Context, Waiter {
     return Math.max(0, this.#deadline - this.host.settings.platform.clock.now());
   }
 
+  get context(): Context {
+    return this;
+  }
+
+  get keyed(): boolean {
+    return this.#dedupe !== undefined;
+  }
+
+  toCall(): Call {
+    return new Call({
+      procedure: this.procedure,
+      kind: this.kind,
+      idempotent: this.#idempotent,
+      message: this.message,
+      messages: this.messages,
+      metadata: this.#metadata,
+      deadline: this.#deadline,
+      codec: this.#codec,
+      attempt: this.attempt,
+      hop: this.hop,
+      criticality: this.criticality,
+      dedupe: this.#dedupe === undefined ? undefined : { bytes: this.#dedupe, until: Infinity },
+      trace: this.trace,
+      context: this,
+    });
+  }
+
   /** Takes the message of its OPEN, and runs it when that is all it waits for. `verdict` is what the gate has said. */
   onOpen(bytes: Uint8Array, at: number, end: number, more: boolean, verdict: Verdict): void {
     this.#verdict = verdict;
@@ -133,7 +165,7 @@ export class IncomingCall extends Stream implements Context, Waiter {
         );
       }
     }
-    if (this.#kind === "clientStream" || this.#kind === "bidi") {
+    if (this.kind === "clientStream" || this.kind === "bidi") {
       this.#discard(end - at);
       this.openWindow();
       this.#requests = new Inbox((costBytes) => this.consumed(costBytes), () => {});
@@ -167,7 +199,7 @@ export class IncomingCall extends Stream implements Context, Waiter {
     if (this.settled) return;
     const { counters, gate } = this.host.settings;
     counters.callsRefused++;
-    if (this.#kind === "oneway") {
+    if (this.kind === "oneway") {
       counters.onewaysDropped++;
       this.#ended = true;
     } else {
@@ -331,26 +363,12 @@ export class IncomingCall extends Stream implements Context, Waiter {
   #run(message: unknown, messages: AsyncIterable<unknown> | undefined): void {
     const { respond } = this.host.settings;
     this.#handler = "running";
-    const call = new Call({
-      procedure: this.procedure,
-      kind: this.#kind,
-      idempotent: this.#idempotent,
-      message,
-      messages,
-      metadata: this.#metadata,
-      deadline: this.#deadline,
-      codec: this.#codec,
-      attempt: this.attempt,
-      hop: this.hop,
-      criticality: this.criticality,
-      dedupe: this.#dedupe === undefined ? undefined : { bytes: this.#dedupe, until: Infinity },
-      trace: this.trace,
-      context: this,
-    });
+    this.message = message;
+    this.messages = messages;
     let reply;
     try {
       if (respond === undefined) throw new RpcError("unimplemented", "This side answers no calls", { executed: "no" });
-      reply = respond(call);
+      reply = respond(this);
     } catch (error) {
       return this.#failed(error);
     }
@@ -437,7 +455,7 @@ export class IncomingCall extends Stream implements Context, Waiter {
   /** Sends END, unless the stream is over. */
   #end(error: RpcError | undefined, reply?: Reply): void {
     if (this.settled) return;
-    if (this.#kind === "oneway") {
+    if (this.kind === "oneway") {
       this.#ended = true;
       return this.#settle();
     }

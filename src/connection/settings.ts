@@ -1,5 +1,5 @@
 import type { Gate } from "../admission/gate.ts";
-import type { Call, Reply } from "../core/call.ts";
+import type { Call, Context, Reply } from "../core/call.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Limits } from "../core/limits.ts";
 import type { Logger } from "../core/logger.ts";
@@ -7,8 +7,18 @@ import type { Platform } from "../core/platform.ts";
 import type { Timers } from "../core/timers.ts";
 import type { Counters } from "./counters.ts";
 
+/** A call that came in, as far as whoever answers it must know it: a {@link Call} is made of it where somebody wants one. */
+export interface Arrival extends Pick<Call, "procedure" | "kind" | "message" | "messages"> {
+  /** What its handler is given. */
+  readonly context: Context;
+  /** Whether it brought a key, so that it may have been here before. */
+  readonly keyed: boolean;
+  /** The call as interceptors want it. */
+  toCall(): Call;
+}
+
 /** Answers a call that came in. Like an invoker, except that an answer which is there at once need not be a promise. */
-export type Responder = (call: Call) => Promise<Reply> | Reply;
+export type Responder = (arrival: Arrival) => Promise<Reply> | Reply;
 
 /** Who a side says it is. */
 export interface Identity {

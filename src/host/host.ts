@@ -4,7 +4,7 @@
  */
 import { Gate } from "../admission/gate.ts";
 import { type AdmissionOptions, checkAdmission } from "../admission/options.ts";
-import { compose, type Interceptor } from "../core/call.ts";
+import { compose, type Interceptor, type Invoker } from "../core/call.ts";
 import { checkCodec, type Codec } from "../core/codec.ts";
 import { asRpcError, RpcError } from "../core/error.ts";
 import { checkLimits, type Limits } from "../core/limits.ts";
@@ -124,7 +124,7 @@ export class Host {
     const interceptors = options.interceptors ?? [];
     const respond: Responder = interceptors.length === 0
       ? this.router.respond
-      : checkReplies(compose(interceptors, this.router.invoke));
+      : respondWith(checkReplies(compose(interceptors, this.router.invoke)));
     const counters = new Counters();
     this.#codecs = new Map(codecs.map((codec) => [codec.name, codec]));
     this.transport = options.transport ?? systemTransport;
@@ -374,4 +374,9 @@ export class Host {
 /** What whoever listens is told who came too late. */
 export function closedError(): RpcError {
   return new RpcError("unavailable", "Cannot listen: the server was closed", { executed: "no" });
+}
+
+/** Answers by an invoker, which wants the whole call. */
+function respondWith(invoke: Invoker): Responder {
+  return (arrival) => invoke(arrival.toCall());
 }

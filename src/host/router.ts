@@ -2,6 +2,7 @@ import { type Call, type Context, type Invoker, Reply } from "../core/call.ts";
 import { RpcError } from "../core/error.ts";
 import { type Methods, procedureName, type Service } from "../core/service.ts";
 import { IncomingCall } from "../connection/incoming_call.ts";
+import type { Responder } from "../connection/settings.ts";
 import type { Route } from "./handler.ts";
 import type { Once } from "./once.ts";
 import type { ServiceDescription } from "./introspection.ts";
@@ -69,13 +70,22 @@ export class Router {
     this.#services.add(procedure.slice(0, procedure.indexOf("/")));
   }
 
-  /** Answers a call. What need not wait is answered at once. */
-  readonly respond = (call: Call): Promise<Reply> | Reply => {
+  /** Answers a call that came in. What need not wait is answered at once. */
+  readonly respond: Responder = (arrival) => this.#answer(arrival, arrival.keyed ? arrival.toCall() : undefined);
+
+  /** Answers a call, as interceptors want it. */
+  readonly invoke: Invoker = async (call) => await this.#answer(call, call.dedupe === undefined ? undefined : call);
+
+  /** @param keyed the same call, if it brought a key */
+  #answer(
+    call: Pick<Call, "procedure" | "kind" | "message" | "messages" | "context">,
+    keyed: Call | undefined,
+  ): Promise<Reply> | Reply {
     const route = this.#routes.get(call.procedure);
     if (route === undefined) throw this.#unknown(call.procedure);
     const { kind, run } = route;
     if (kind !== call.kind && !(kind === "unary" && call.kind === "oneway")) throw mismatch(call, kind);
-    if (call.dedupe !== undefined && kind === "unary") return this.#respondOnce(route, call);
+    if (keyed !== undefined && kind === "unary") return this.#respondOnce(route, keyed);
     const ctx = call.context as Context;
     if (ctx instanceof IncomingCall) ctx.started = true;
     if (kind === "serverStream" || kind === "bidi") {
@@ -87,10 +97,7 @@ export class Router {
     }
     const message = run(kind === "clientStream" ? call.messages : call.message, ctx);
     return message instanceof Promise ? message.then(toReply) : new Reply({ message });
-  };
-
-  /** Answers a call, as interceptors want it. */
-  readonly invoke: Invoker = async (call) => await this.respond(call);
+  }
 
   /** Answers a call that brought a key. */
   #respondOnce(route: Route, call: Call): Promise<Reply> | Reply {
@@ -120,7 +127,7 @@ function toReply(message: unknown): Reply {
   return new Reply({ message });
 }
 
-function mismatch(call: Call, kind: string): RpcError {
+function mismatch(call: Pick<Call, "procedure" | "kind">, kind: string): RpcError {
   return new RpcError("unimplemented", `"${call.procedure}" is ${kind}, and was called as ${call.kind}`, {
     executed: "no",
   });

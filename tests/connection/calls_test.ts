@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { bytes } from "../../src/codec/bytes.ts";
 import { Connection } from "../../src/connection/connection.ts";
 import { greetAsClient, greetAsServer } from "../../src/connection/handshake.ts";
-import type { Responder, Settings } from "../../src/connection/settings.ts";
+import type { Arrival, Responder, Settings } from "../../src/connection/settings.ts";
 import { Call, type CallInit, Reply } from "../../src/core/call.ts";
 import { RpcError } from "../../src/core/error.ts";
 import type { Limits } from "../../src/core/limits.ts";
@@ -183,8 +183,8 @@ for (const [name, open] of pairs) {
     ]];
     const respond: Responder = (call) => {
       const ctx = call.context!;
-      ctx.responseMetadata.absorb(call.metadata);
-      ctx.trailers.absorb(call.metadata);
+      ctx.responseMetadata.absorb(call.context.metadata);
+      ctx.trailers.absorb(call.context.metadata);
       if (call.message === "fail") throw new RpcError("data_loss", "as asked", { details: { why: "asked" } });
       return call.kind === "unary" ? new Reply({ message: 1 }) : new Reply({ messages: from() });
     };
@@ -263,7 +263,7 @@ for (const [name, open] of pairs) {
 
   Deno.test(`${name}: losing the connection settles everything once`, async () => {
     let aborted = 0;
-    const pending = (call: Call) =>
+    const pending = (call: Arrival) =>
       new Promise<Reply>(() => call.context!.signal.addEventListener("abort", () => aborted++));
     await using ends = await connect(open, pending);
     const calls = [1, 2, 3].map(() =>

@@ -30,7 +30,10 @@ async function playServer(
       const socket = await listener.accept().catch(() => undefined);
       if (socket === undefined) return;
       const number = connections.length;
-      const own: Settings = { ...settings, respond: (call) => respond(call, connections[number], number) };
+      const own: Settings = {
+        ...settings,
+        respond: (arrival) => respond(arrival.toCall(), connections[number], number),
+      };
       connections.push(new Connection(await greetAsServer(socket, own, undefined), own));
     }
   })();
