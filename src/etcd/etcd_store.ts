@@ -323,8 +323,11 @@ export class EtcdStore implements Store {
     if (signal.aborted) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
     using _timer = this.#platform.clock.timer(POLL_MS, resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
+    const wake = () => resolve();
+    signal.addEventListener("abort", wake);
     await promise;
+    // The signal lasts as long as the watch, which may be for ever.
+    signal.removeEventListener("abort", wake);
     return !signal.aborted;
   }
 
