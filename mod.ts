@@ -21,6 +21,15 @@
  * console.log(await words.count({ text: "one two three" })); // { words: 3 }
  * ```
  *
+ * A contract is made with {@link service} and the five kinds of methods ({@link unary}, {@link serverStream},
+ * {@link clientStream}, {@link bidi}, {@link oneway}); both sides import it. {@link Server.handle} answers it,
+ * {@link Client.service} calls it, and every call ends with a reply or an {@link RpcError}. Everything that is made with `new` is
+ * closed by whoever made it, as `await using` does: until then it keeps the process alive. What can be set is in
+ * {@link ServerOptions}, {@link ClientOptions}, {@link CallOptions}, {@link CenterOptions} and {@link Limits}; nothing need be.
+ *
+ * Other entries: `@erpc/erpc/testing` for tests of services and of parts of your own, `/worker` for methods that compute for
+ * long, `/msgpack`, `/etcd`, `/redis`, `/zookeeper`, `/cli`, and `/extend` for the types of balancers, registries and the like.
+ *
  * @module
  */
 

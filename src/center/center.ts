@@ -87,9 +87,12 @@ const DAY_MS = 24 * 60 * 60_000;
  * Where services are found: keeps instances listed while their leases last, and tells watchers of every change.
  *
  * ```ts
- * await using center = new Center();
- * await center.listen("tcp://127.0.0.1:7700");
+ * await using center = new Center({ logger: console });
+ * await center.listen("tcp://127.0.0.1:0"); // port 0 is any that is free; 7700 is usual
+ * console.log(center.endpoint);
  * ```
+ *
+ * It serves its own machine; for others it needs `tokens`, and an address that they can reach. Whoever makes it closes it.
  */
 export class Center implements AsyncDisposable {
   /** What it keeps its instances in. */

@@ -235,7 +235,11 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  /** A contract as a plain object with one function for each method. */
+  /**
+   * A contract as a plain object with one function for each method: of the request, or the requests, and {@link CallOptions}. What
+   * has one reply gives a promise of it, what has many an async iterable. It costs nothing to make, and needs no closing.
+   * @throws {TypeError} when it is no contract
+   */
   service<M extends Methods>(contract: Service<M>): ServiceClient<Service<M>> {
     if (typeof contract?.name !== "string" || typeof contract.methods !== "object") {
       throw new TypeError("Cannot call a contract: make it with service()");
@@ -249,8 +253,9 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Calls a procedure that has one request and one reply, with no contract at hand.
+   * Calls a procedure that has one request and one reply, with no contract at hand. Rejects with an `RpcError`.
    * @param procedure `demo.Words/count`, or `demo.hello` for short
+   * @throws {TypeError} {RangeError} when it is no procedure, or an option can't be used
    */
   // deno-lint-ignore no-explicit-any
   call(procedure: string, request?: unknown, options: CallOptions = NO_OPTIONS): Promise<any> {
@@ -258,8 +263,9 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Calls a procedure that has one request and many replies, with no contract at hand.
+   * Calls a procedure that has one request and many replies, with no contract at hand. Leaving the loop over them cancels it.
    * @param procedure `demo.Words/search`, or `demo.hello` for short
+   * @throws {TypeError} {RangeError} when it is no procedure, or an option can't be used
    */
   // deno-lint-ignore no-explicit-any
   stream(procedure: string, request?: unknown, options: CallOptions = NO_OPTIONS): AsyncIterableIterator<any> {

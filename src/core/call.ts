@@ -10,7 +10,20 @@ import type { TraceContext } from "./trace_context.ts";
 /** Carries one call to wherever it is answered. */
 export type Invoker = (call: Call) => Promise<Reply>;
 
-/** Wraps an invoker; in a list the first is outermost. The same type serves client and server, unary and streams. */
+/**
+ * Wraps an invoker; in a list the first is outermost. The same type serves client and server, unary and streams.
+ *
+ * ```ts
+ * const timed: Interceptor = (next) => async (call) => {
+ *   const startedAt = performance.now();
+ *   try {
+ *     return await next(call);
+ *   } finally {
+ *     console.log(call.procedure, performance.now() - startedAt);
+ *   }
+ * };
+ * ```
+ */
 export type Interceptor = (next: Invoker) => Invoker;
 
 /** The other side of a connection, as a handler sees it. */

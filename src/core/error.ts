@@ -32,6 +32,16 @@ const BRAND = Symbol.for("@erpc/erpc.RpcError");
 /**
  * The one error that calls end with.
  *
+ * ```ts ignore
+ * try {
+ *   await shop.buy({ item: "tea" });
+ * } catch (error) {
+ *   if (!(error instanceof RpcError)) throw error;
+ *   if (error.code === "unavailable" && error.executed === "no") return await later();
+ *   console.error(error); // with what was known and tried, in one paragraph
+ * }
+ * ```
+ *
  * `instanceof RpcError` also recognises errors made by another copy of this package. A handler that throws one sends
  * it to the caller as it is, without `cause`; anything else that a handler throws reaches the caller as `internal`.
  */

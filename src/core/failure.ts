@@ -13,7 +13,12 @@ export type FailureOf<S> = S extends Service<Methods, infer F extends Failures> 
   : never;
 
 /**
- * Declares an error of a contract, to be put into its `errors`.
+ * Declares an error of a contract, to be put into its `errors`. A handler throws it with {@link fail}, and its caller knows it
+ * by {@link failureOf}.
+ *
+ * ```ts ignore
+ * const Shop = service("demo.Shop", methods, { errors: { outOfStock: failure<{ left: number }>("failed_precondition") } });
+ * ```
  *
  * @param code what the error is for those who do not know the contract
  * @throws {TypeError} when it is not one of the sixteen

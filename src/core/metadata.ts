@@ -17,6 +17,13 @@ const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 /**
  * Key–value pairs that travel beside the messages: before them as metadata, after them as trailers.
  *
+ * ```ts
+ * const metadata = new Metadata({ tenant: "acme", "trace-bin": new Uint8Array([1, 2]) });
+ * metadata.text("tenant"); // "acme"
+ * ```
+ *
+ * Wherever options take metadata, a plain object does as well: `{ metadata: { tenant: "acme" } }`.
+ *
  * Keys are lower case and may repeat; the order of pairs is kept. Keys that begin with `rpc-` belong to the kit.
  * @throws {TypeError} from everything that takes a key or a value that cannot travel.
  */

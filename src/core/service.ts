@@ -88,22 +88,32 @@ export type RequestOf<M> = M extends Method<MethodKind, infer Request, infer _Re
 /** The type of a method's reply message. */
 export type ReplyOf<M> = M extends Method<MethodKind, infer _Request, infer Reply> ? Reply : never;
 
-/** One request, one reply. */
+/**
+ * One request, one reply.
+ *
+ * ```ts
+ * const count = unary<{ text: string }, { words: number }>({ idempotent: true, timeoutMs: 500 });
+ * ```
+ *
+ * The types are for the compiler: what arrives is not checked against them.
+ *
+ * @throws {TypeError} {RangeError} when an option can't be used
+ */
 export function unary<Request, Reply>(options: MethodOptions = {}): Method<"unary", Request, Reply> {
   return method("unary", options);
 }
 
-/** One request, many replies. */
+/** One request, many replies. Options as for {@link unary}, without `dedupe`. */
 export function serverStream<Request, Reply>(options: MethodOptions = {}): Method<"serverStream", Request, Reply> {
   return method("serverStream", options);
 }
 
-/** Many requests, one reply. */
+/** Many requests, one reply. Options as for {@link unary}, without `dedupe`. */
 export function clientStream<Request, Reply>(options: MethodOptions = {}): Method<"clientStream", Request, Reply> {
   return method("clientStream", options);
 }
 
-/** Many requests, many replies, each side at its own pace. */
+/** Many requests, many replies, each side at its own pace. Options as for {@link unary}, without `dedupe`. */
 export function bidi<Request, Reply>(options: MethodOptions = {}): Method<"bidi", Request, Reply> {
   return method("bidi", options);
 }
@@ -115,6 +125,16 @@ export function oneway<Request>(options: MethodOptions = {}): Method<"oneway", R
 
 /**
  * Declares a contract.
+ *
+ * ```ts
+ * const Words = service("demo.Words", {
+ *   count: unary<{ text: string }, { words: number }>({ idempotent: true }),
+ *   search: serverStream<{ pattern: string }, { line: number }>(),
+ * });
+ * ```
+ *
+ * A server that handles it answers all of its methods, and a call may go to any such server: so where a contract gets another
+ * method, servers come before the clients that call it.
  *
  * @param options `errors` holds what its methods may fail with, each made by `failure`
  * @param name the service's full name: words of letters, digits, `_` and `-`, joined by dots, such as `demo.Words`

@@ -157,12 +157,17 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Answers all methods of a contract. What is handled after `listen` is registered with the next beat.
+   * Answers all methods of a contract. What is handled after `listen` is registered at once.
+   *
+   * A handler is given the request, or the requests, and a `Context`; it returns the reply, a promise of it, or for many replies
+   * an async iterable. An `RpcError` that it throws reaches the caller as it is; whatever else it throws goes to `logger`, and the
+   * caller is told `internal`.
    * @throws {TypeError} when a method has no function, or the contract is handled already
    */
   handle<M extends Methods>(contract: Service<M>, implementation: Implementation<Service<M>>): void;
   /**
-   * Answers one procedure that has one request and one reply, with no contract at hand.
+   * Answers one procedure that has one request and one reply, with no contract at hand: for `demo.hello` the method `hello` of the
+   * service `demo`, all of whose methods every server of `demo` must answer.
    * @param procedure `demo.hello`, or `demo.Words/count`
    * @throws {TypeError} when it is no procedure, or is handled already
    */
@@ -175,7 +180,7 @@ export class Server implements AsyncDisposable {
 
   /**
    * Listens from now on, and registers. Resolves once any center lists it, or the first attempt has failed with all; a center
-   * that can't be reached is tried for as long as the server lives.
+   * that can't be reached is tried for as long as the server lives. May be called again, for another address.
    * @param endpoint default `tcp://127.0.0.1:0`, any free port of this machine alone
    * @throws {TypeError} when the address can't be parsed
    * @throws {RpcError} `unavailable` when it is taken, or not allowed

@@ -11,7 +11,7 @@ const ODD_WEIGHTS = [0, -1, NaN, Infinity, -Infinity, 1e308, 5e-324];
 /**
  * What every balancer must do, as named cases.
  *
- * ```ts
+ * ```ts ignore
  * import { balancerContract } from "@erpc/erpc/testing";
  *
  * for (const { name, run } of balancerContract(myBalancer())) Deno.test(name, run);

@@ -36,7 +36,7 @@ const LONG = 20_000;
 /**
  * What every codec must do, as named cases.
  *
- * ```ts
+ * ```ts ignore
  * import { codecContract } from "@erpc/erpc/testing";
  * import { bytes } from "@erpc/erpc";
  *

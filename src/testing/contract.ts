@@ -1,7 +1,7 @@
 /**
  * What the contract suites are made of: a list of cases with names, for any test runner, and checks that need no library.
  *
- * ```ts
+ * ```ts ignore
  * for (const { name, run } of balancerContract(mine())) Deno.test(name, run);
  * ```
  */

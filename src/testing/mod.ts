@@ -3,7 +3,7 @@
  * told to move, seeded chance, and a whole world of nodes with a faulty network between them ({@link Simulation}). Of parts of
  * your own: suites that check a codec, a transport, a balancer or a registry.
  *
- * ```ts
+ * ```ts ignore
  * import { codecContract } from "@erpc/erpc/testing";
  * import { json } from "@erpc/erpc";
  *

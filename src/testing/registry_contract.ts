@@ -30,7 +30,7 @@ const NUMBERS = "demo.Numbers";
 /**
  * What every registry must do, as named cases.
  *
- * ```ts
+ * ```ts ignore
  * import { registryContract } from "@erpc/erpc/testing";
  *
  * for (const { name, run } of registryContract("mine", () => open())) Deno.test(name, run);
