@@ -143,6 +143,7 @@ export class Center implements AsyncDisposable {
       allow: checkFunction("allowEndpoint", allowEndpoint),
       ttlMs: this.#ttlMs,
       clients: () => this.#host.connections,
+      now: () => platform.clock.now(),
     });
     if (rules !== undefined && !(rules instanceof RuleBook)) {
       throw new TypeError("Cannot make a center: rules must be a RuleBook");

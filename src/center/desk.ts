@@ -10,6 +10,7 @@ import type { Cursor, Lease, Registry } from "../registry/registry.ts";
 import { isLocalPeer, isLoopbackHost, parseEndpoint } from "../transport/endpoint.ts";
 import { type Access, actorOf, type Grant } from "./access.ts";
 import type { CenterContract, WatchRequest } from "./contract.ts";
+import { Use } from "./use.ts";
 import { type SnapshotPart, splitSnapshot, type WatchPart } from "./parts.ts";
 
 /** What one connection may take up. */
@@ -31,11 +32,8 @@ export interface DeskOptions {
   readonly ttlMs: number;
   /** How many connections the center has. */
   readonly clients: () => number;
-}
-
-interface Use {
-  readonly instances: Set<string>;
-  watchers: number;
+  /** The time, on a clock that never jumps. */
+  readonly now: () => number;
 }
 
 const NOT_RUN = { executed: "no" } as const;
@@ -62,11 +60,17 @@ export class Desk {
     renew: (request, ctx) =>
       valid(async () => {
         const lease = this.#leaseOf(request, ctx);
-        return { result: await this.#registry.renew(lease, { load: loadOf(request) }) };
+        const result = await this.#registry.renew(lease, { load: loadOf(request) });
+        const use = this.#useOf(ctx.peer);
+        if (result === "renewed") use.renewed(lease, this.#options.now());
+        else use.ended(lease);
+        return { result };
       }),
     deregister: (request, ctx) =>
       valid(async () => {
-        await this.#registry.deregister(this.#leaseOf(request, ctx), request.cause);
+        const lease = this.#leaseOf(request, ctx);
+        await this.#registry.deregister(lease, request.cause);
+        this.#useOf(ctx.peer).ended(lease);
         return {};
       }),
     settled: (request, ctx) =>
@@ -91,9 +95,9 @@ export class Desk {
     }
     for (const endpoint of instance.endpoints) this.#checkEndpoint(instance.id, endpoint, ctx.peer);
     const use = this.#useOf(ctx.peer);
-    this.#makeRoom(use, instance.id);
-    use.instances.add(instance.id);
-    return this.#registry.register(instance, { ttlMs, owner: grant.owner, actor: actorOf(grant, ctx) });
+    this.#checkRoom(use, instance.id);
+    const options = { ttlMs, owner: grant.owner, actor: actorOf(grant, ctx) };
+    return use.register(instance.id, ttlMs, this.#options.now, () => this.#registry.register(instance, options));
   }
 
   /** The address must be one that others can reach, as far as can be told from here. */
@@ -113,14 +117,14 @@ export class Desk {
     }
   }
 
-  #makeRoom({ instances }: Use, id: string): void {
-    const { instancesPerConnection } = this.#options.quotas;
-    if (instances.has(id) || instances.size < instancesPerConnection) return;
-    for (const other of instances) if (this.#memory?.ownerOf(other) === undefined) instances.delete(other);
-    if (instances.size < instancesPerConnection) return;
+  #checkRoom(use: Use, id: string): void {
+    const memory = this.#memory;
+    const { quotas: { instancesPerConnection }, now } = this.#options;
+    const isGone = memory && ((other: string) => memory.ownerOf(other) === undefined);
+    if (use.hasRoom(id, instancesPerConnection, now(), isGone)) return;
     throw new RpcError(
       "resource_exhausted",
-      `Cannot register instance ${JSON.stringify(id)}: the connection has ${instances.size} registered, and may have ` +
+      `Cannot register instance ${JSON.stringify(id)}: the connection has ${use.instances} registered, and may have ` +
         `${instancesPerConnection} (the center's quotas.instancesPerConnection)`,
       NOT_RUN,
     );
@@ -187,7 +191,7 @@ export class Desk {
 
   #useOf(peer: Peer): Use {
     let use = this.#uses.get(peer);
-    if (use === undefined) this.#uses.set(peer, use = { instances: new Set(), watchers: 0 });
+    if (use === undefined) this.#uses.set(peer, use = new Use());
     return use;
   }
 }

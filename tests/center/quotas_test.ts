@@ -1,6 +1,8 @@
 /** What a center takes, and that what is there is not harmed by what it refuses. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { Center, MemoryRegistry, RpcError } from "@erpc/erpc";
+import type { Registry } from "../../src/registry/registry.ts";
+import { virtualPlatform } from "../../src/testing/virtual_clock.ts";
 import { follow } from "../../src/testing/follower.ts";
 import { instanceOf } from "../registry/instances.ts";
 import { until } from "../support/until.ts";
@@ -39,6 +41,40 @@ Deno.test("H55 Center, instances over one connection, no more than the quota; a 
   await registry.deregister(leases[1]);
   await registry.register(instanceOf("d"));
   assertEquals(await outcomeOf(registry.register(instanceOf("e"))), "resource_exhausted");
+});
+
+Deno.test("H55 Center, over another registry, counts the instances of a connection as well, until their leases are over", async () => {
+  const platform = virtualPlatform(1);
+  await using memory = new MemoryRegistry({ platform });
+  const foreign: Registry = {
+    register: (instance, options) => memory.register(instance, options),
+    renew: (lease, options) => memory.renew(lease, options),
+    deregister: (lease, cause) => memory.deregister(lease, cause),
+    lookup: (service, options) => memory.lookup(service, options),
+    watch: (service, options) => memory.watch(service, options),
+    close: () => Promise.resolve(),
+  };
+  await using scene = await openCenter({ platform, registry: foreign, quotas: { instancesPerConnection: 3 } });
+  const registry = scene.registry();
+  // One that is refused takes no place.
+  await memory.register(instanceOf("fenced", { incarnation: 9 }));
+  assertEquals(await outcomeOf(registry.register(instanceOf("fenced"))), "unavailable");
+  const leases = [];
+  for (const id of ["a", "b", "c"]) leases.push(await registry.register(instanceOf(id)));
+  const isFull = async () => await outcomeOf(registry.register(instanceOf("d"))) === "resource_exhausted";
+  assert(await isFull());
+  await registry.register(instanceOf("a", { weight: 2 }));
+  // A lease that is not what was given says nothing.
+  await registry.deregister({ ...leases[1], token: "made up" });
+  assert(await isFull());
+  await platform.clock.advance(10_000);
+  assertEquals(await registry.renew(leases[1]), "renewed");
+  await platform.clock.advance(10_000);
+  // The leases of a and c are over, that of b is not.
+  for (const id of ["d", "e"]) await registry.register(instanceOf(id));
+  assertEquals(await outcomeOf(registry.register(instanceOf("f"))), "resource_exhausted");
+  await registry.deregister(leases[1]);
+  await registry.register(instanceOf("f"));
 });
 
 Deno.test("H55 Center, 64 KiB of metadata, refused whoever brings it", async () => {
