@@ -87,8 +87,9 @@ async function live(world: Simulation, history: History, config: Config): Promis
     made.delete(node);
     made.set(node, await starting as AsyncDisposable);
   };
+  let ending = false;
   const revive = (node: SimulatedNode) => {
-    if (!node.isUp && node.incarnation > 0) void keep(node, node.restart());
+    if (!ending && !node.isUp && node.incarnation > 0) void keep(node, node.restart());
   };
   const field: Field = {
     world,
@@ -129,6 +130,7 @@ async function live(world: Simulation, history: History, config: Config): Promis
   }
 
   observed[Symbol.dispose]();
+  ending = true;
   // Clients first: then servers must notice by themselves that nobody is there any more.
   for (const node of clients) await node.stop();
   const idle = () => servers.every((node) => isIdle(made.get(node) as ServerNode));

@@ -27,7 +27,9 @@ export const deadlines: Checker = (story) => {
       const dueAt = call.at + timeoutMs;
       const late = settled.at - story.excusedUntil(call.node, Math.max(dueAt, settled.askedAt ?? 0));
       // What was answered in time may be read later.
-      const inTime = runs.some(({ leaves: [leave] }) => leave !== undefined && leave.at <= dueAt + slackMs);
+      const inTime = runs.some(({ enter, leaves: [leave] }) =>
+        leave === undefined ? story.isLost(enter) : leave.at <= dueAt + slackMs
+      );
       const item = one.items.find((item) => item.at - story.excusedUntil(call.node, dueAt) > slackMs);
       if (item !== undefined && !inTime) {
         problems.push(problem("2 deadline", `${nameOf(one)} got reply ${item.seq} after its deadline`, item.at));
@@ -36,7 +38,7 @@ export const deadlines: Checker = (story) => {
         problems.push(problem("2 deadline", `${nameOf(one)} ended ${ms(late)} after its deadline`, settled.at));
       }
       const theirs = story.nestedOf(call.id).some((other) => other.settled[0]?.outcome === "deadline_exceeded");
-      if (settled.outcome === "deadline_exceeded" && !theirs && dueAt - settled.at > slackMs) {
+      if (settled.outcome === "deadline_exceeded" && !theirs && !corrupts && dueAt - settled.at > slackMs) {
         problems.push(
           problem(
             "2 deadline",
@@ -46,7 +48,8 @@ export const deadlines: Checker = (story) => {
         );
       }
     }
-    if (settled?.outcome === "deadline_exceeded" && timeoutMs === undefined && call.parent === undefined) {
+    const hadNone = timeoutMs === undefined && call.parent === undefined && !corrupts;
+    if (settled?.outcome === "deadline_exceeded" && hadNone) {
       problems.push(problem("2 deadline", `${nameOf(one)} was too late and had no deadline`, settled.at));
     }
     if (corrupts) continue;
