@@ -241,6 +241,42 @@ export interface Lists extends Base {
   readonly warming: boolean;
 }
 
+/** A center gave a lease, or renewed it. */
+export interface Lease extends Base {
+  readonly what: "lease";
+  readonly instance: string;
+  readonly token: string;
+  readonly ttlMs: number;
+}
+
+/** What a center tells of what it lists: everything afresh, or what has changed. */
+interface Telling extends Base {
+  readonly afresh: boolean;
+  readonly epoch: string;
+  readonly revision: number;
+  /** In their order: `cause` says that the instance is gone, and why. */
+  readonly changes: readonly ToldChange[];
+}
+
+/** One change that a center tells. */
+export interface ToldChange {
+  readonly id: string;
+  readonly incarnation?: number;
+  readonly suspect?: boolean;
+  readonly cause?: string;
+}
+
+/** What a center lists has changed, as it tells itself. */
+export interface Listing extends Telling {
+  readonly what: "listing";
+}
+
+/** A watcher was told over the network. */
+export interface Told extends Telling {
+  readonly what: "told";
+  readonly center: string;
+}
+
 /** From here on nothing is in anybody's way. */
 export interface Calm extends Base {
   readonly what: "calm";
@@ -300,6 +336,9 @@ export type HistoryRecord =
   | NodeRecord
   | Knows
   | Lists
+  | Lease
+  | Listing
+  | Told
   | Calm
   | Leak
   | Violation

@@ -21,6 +21,7 @@ import type { Logger } from "../../src/core/logger.ts";
 import type { NodeContext } from "../../src/testing/simulated.ts";
 import { ANYBODY } from "../support/anybody.ts";
 import type { Config } from "./config.ts";
+import { recordLeases, watchCenter } from "./leasing.ts";
 import { watched } from "./watched_balancer.ts";
 import type { Recorder } from "./history.ts";
 import { type CallerHost, type Op, runNested, runOp } from "./workload/ops.ts";
@@ -184,14 +185,22 @@ export function clientProgram(
       }
     };
     void work();
-    return { host, [Symbol.asyncDispose]: () => client.close() };
+    const watches = namesOf("center", config.centers).map((center) => watchCenter(config, center, context, record));
+    return {
+      host,
+      async [Symbol.asyncDispose]() {
+        await client.close();
+        await Promise.all(watches.map((watch) => watch[Symbol.asyncDispose]()));
+      },
+    };
   };
 }
 
 /** The program of a center. */
-export function centerProgram({ logger }: Site): (context: NodeContext) => Promise<Center> {
+export function centerProgram({ record, logger }: Site): (context: NodeContext) => Promise<Center> {
   return async ({ name, platform, transport }) => {
     const center = new Center({ platform, transport, id: name, tokens: ANYBODY, logger });
+    recordLeases(center.registry, record);
     await center.listen(`tcp://${name}:7700`);
     return center;
   };

@@ -74,6 +74,20 @@ export class Story {
     return this.#crashes.has(`${node}/${life}`);
   }
 
+  /** When the life that a record is of was lost. */
+  lostAt({ node, life }: { node: string; life: number }): number | undefined {
+    return this.#crashes.get(`${node}/${life}`);
+  }
+
+  /** For how long a node stood still between two times. */
+  stillBetween(node: string, from: number, to: number): number {
+    let ms = 0;
+    for (const still of this.#still.get(node) ?? []) {
+      if (still.what === "pause") ms += Math.max(0, Math.min(to, still.to) - Math.max(from, still.from));
+    }
+    return ms;
+  }
+
   /** Until when something that was due on a node at `due` may be late, because the node stood still. */
   excusedUntil(node: string, due: number): number {
     let until = due;

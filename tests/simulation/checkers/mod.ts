@@ -6,6 +6,7 @@ import { balancers, drains, ejections } from "./cluster.ts";
 import { breakers, retryBudget } from "./guards.ts";
 import { convergence, noEmptyShock } from "./listings.ts";
 import { noCrash, noLeaks, progress } from "./ending.ts";
+import { fencing, leaseLowerBound, leaseUpperBound, watches } from "./leases.ts";
 import { backpressure, streams } from "./streams.ts";
 import type { HistoryRecord } from "../history.ts";
 
@@ -26,6 +27,10 @@ const CHECKERS: readonly Checker[] = [
   drains,
   ejections,
   balancers,
+  leaseLowerBound,
+  leaseUpperBound,
+  watches,
+  fencing,
   noLeaks,
   noCrash,
   progress,
