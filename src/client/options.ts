@@ -25,7 +25,7 @@ export interface ClientOptions {
    * Where to keep what the centers list, so that a start at which none can be reached begins with what an earlier process knew:
    * `"file"` for a folder of this user's caches, any other text for a folder of that path, or a store of your own. It is read when
    * a center can't be reached, or has not answered within a second; what can't be used of it is passed over with a warning.
-   * Several processes may share a folder. Default: nowhere.
+   * Several processes may share a folder. Routing rules are not kept. Default: nowhere.
    */
   cache?: string | TextStore;
   /** Endpoints that are called directly, without a registry. */
