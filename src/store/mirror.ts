@@ -39,6 +39,8 @@ export class Mirror {
   readonly #doubted = new Map<string, number>();
   #state: "new" | "away" | "current" = "new";
   #backAt = -Infinity;
+  /** Nobody of those is to be believed before: so not each of many changes looks at all of them. */
+  #lookAt = Infinity;
   #epoch: string | undefined;
 
   /** Begins with nothing. */
@@ -96,19 +98,23 @@ export class Mirror {
 
   /** Removes what has been doubted for long enough. Says when there is more to do; `Infinity` if nothing is. */
   sweep(now: number): number {
-    if (this.#state !== "current") return Infinity;
-    const due = [...this.#doubted].filter(([, believedAt]) => believedAt <= now);
+    if (this.#state !== "current" || this.#doubted.size === 0) return Infinity;
+    if (now < this.#lookAt) return this.#lookAt;
+    let next = Infinity;
+    const due: string[] = [];
+    for (const [id, believedAt] of this.#doubted) {
+      if (believedAt <= now) due.push(id);
+      else next = Math.min(next, believedAt);
+    }
     this.#hold.observe(now, this.#held.size, this.#doubted.size, due.length > 0);
-    let kept = 0;
-    for (const [id] of due) {
-      if (this.#hold.allowance <= 0) kept++;
+    for (const id of due) {
+      if (this.#hold.allowance <= 0) next = now + HOLD_STEP_MS;
       else {
         this.#hold.spend();
         this.#forget(id, "expired");
       }
     }
-    if (kept > 0) return now + HOLD_STEP_MS;
-    return Math.min(Infinity, ...this.#doubted.values());
+    return this.#lookAt = next;
   }
 
   #put(entry: Entry): void {
@@ -133,6 +139,7 @@ export class Mirror {
     const believedAt = Math.max(returnsBy, now + (this.#options.believeMs ?? beatMs));
     const known = this.#doubted.get(id);
     this.#doubted.set(id, Math.max(known ?? -Infinity, believedAt));
+    this.#lookAt = Math.min(this.#lookAt, believedAt);
     const listed = this.#directory.get(id);
     if (known === undefined && listed !== undefined) this.#list(id, { ...listed, suspect: true }, "expired");
   }

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Directory } from "../../src/registry/directory.ts";
 import type { Entry } from "../../src/store/entry.ts";
 import { Mirror } from "../../src/store/mirror.ts";
@@ -171,4 +171,29 @@ Deno.test("Mirror tells nothing when the store lists again what it listed", () =
   mirror.away();
   listing(1, "a", "b");
   assertEquals(directory.revision, 2);
+});
+
+Deno.test("Mirror, very many return one after the other, does not look at all of them for each", () => {
+  const { mirror, listing, put, suspects } = make();
+  const ids = Array.from({ length: 1_000 }, (_, n) => `a${n}`);
+  listing(0, ...ids);
+  listing(1_000);
+  mirror.sweep(1_000);
+  assertEquals(suspects().length, 1_000);
+  const { [Symbol.iterator]: iterator } = Map.prototype;
+  let looks = 0;
+  try {
+    Map.prototype[Symbol.iterator] = function () {
+      if (this.size > 100) looks++;
+      return iterator.call(this);
+    };
+    for (const id of ids) {
+      put(1_100, entryOf(id));
+      mirror.sweep(1_100);
+    }
+  } finally {
+    Map.prototype[Symbol.iterator] = iterator;
+  }
+  assertEquals(suspects().length, 0);
+  assert(looks < 10, `looked at all of them ${looks} times`);
 });
