@@ -1,16 +1,13 @@
-import { Call, compose, type Interceptor, type Invoker, type Reply } from "../core/call.ts";
+import { type Call, compose, type Interceptor, type Invoker, type Reply } from "../core/call.ts";
 import { checkCodec } from "../core/codec.ts";
-import { checkCriticality, type Criticality, jointCriticality } from "../core/criticality.ts";
-import { newDedupeKey } from "../core/dedupe.ts";
+import { checkCriticality } from "../core/criticality.ts";
 import { RpcError } from "../core/error.ts";
 import { checkLimits } from "../core/limits.ts";
 import { containLogger } from "../core/logger.ts";
 import type { LoadReport } from "../core/load.ts";
-import { Metadata } from "../core/metadata.ts";
 import { checkBoolean, checkDuration, checkNames, checkText } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
 import {
-  type Method,
   type MethodKind,
   type Methods,
   procedureName,
@@ -39,6 +36,7 @@ import { checkRetry, retry } from "../interceptor/retry.ts";
 import { cacheFolder, fileStore } from "../transport/file_store.ts";
 import { dialling, systemTransport } from "../transport/transport.ts";
 import { type Answer, broadcast, type BroadcastOptions, checkBroadcast, type UnaryNames } from "./broadcast.ts";
+import { CallMaker, joined, type Promises } from "./call_maker.ts";
 import { type CallOptions, CLIENT_OPTIONS, type ClientOptions } from "./options.ts";
 import { ReplyStream } from "./reply_stream.ts";
 import type { ServiceClient } from "./typed.ts";
@@ -120,8 +118,7 @@ export class Client implements AsyncDisposable {
   readonly #invoke: Invoker;
   readonly #budgets: RetryBudgets;
   #breaker: Breaker | undefined;
-  readonly #timeoutMs: number;
-  readonly #criticality: Criticality;
+  readonly #calls: CallMaker;
   readonly #closing = new AbortController();
   #closed = false;
 
@@ -137,12 +134,15 @@ export class Client implements AsyncDisposable {
     const codec = checkCodec(options.codec ?? json());
     const transport = dialling(options.transport ?? systemTransport, options.tls);
     this.#platform = platform;
-    this.#timeoutMs = checkDuration("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
-    this.#criticality = checkCriticality(options.criticality ?? "default");
+    const timers = new Timers(platform.clock);
+    this.#calls = new CallMaker(platform, timers, {
+      timeoutMs: checkDuration("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+      criticality: checkCriticality(options.criticality ?? "default"),
+    });
     const counters = new Counters();
     this.#settings = {
       platform,
-      timers: new Timers(platform.clock),
+      timers,
       limits: checkLimits(options.limits),
       codecs: new Map([codec, json(), bytes()].map((codec) => [codec.name, codec])),
       codec,
@@ -301,7 +301,7 @@ export class Client implements AsyncDisposable {
     const counts = checkBroadcast(options);
     const stop = new AbortController();
     const promises = { ...declared, service: contract.name };
-    const call = this.#makeCall(procedure, "unary", promises, request, undefined, options, stop.signal);
+    const call = this.#calls.make(procedure, "unary", promises, request, undefined, options, stop.signal);
     const explained = (call: Call) => (error: unknown) => {
       throw this.#explain(error, call);
     };
@@ -380,50 +380,6 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  #makeCall(
-    procedure: string,
-    kind: MethodKind,
-    method: Promises,
-    message: unknown,
-    messages: AsyncIterable<unknown> | undefined,
-    options: CallOptions,
-    cancel?: AbortSignal,
-  ): Call {
-    const { parent } = options;
-    // What the program did since this turn began must not count against a time-out that it asked for itself.
-    const exact = options.timeoutMs !== undefined || method.timeoutMs !== undefined || parent !== undefined;
-    const startedAt = exact ? this.#platform.clock.now() : this.#settings.timers.turnNow();
-    const { dedupe } = method;
-    return new Call({
-      procedure,
-      service: method.service,
-      kind,
-      idempotent: method.idempotent,
-      message,
-      messages,
-      metadata: options.metadata === undefined ? undefined : new Metadata(options.metadata),
-      startedAt,
-      deadline: startedAt + this.#timeLeft(kind, options, method.timeoutMs),
-      signal: joined(cancel, options.signal, parent?.signal),
-      codec: options.codec === undefined ? method.codec : checkCodec(options.codec),
-      hashKey: options.hashKey,
-      waitForReady: options.waitForReady,
-      retry: options.retry,
-      attempt: parent?.attempt,
-      hop: parent === undefined ? 0 : parent.hop + 1,
-      criticality: this.#criticalityOf(method, options),
-      dedupe: dedupe === undefined ? undefined : newDedupeKey(this.#platform.random, startedAt + dedupe.windowMs),
-      trace: parent?.trace,
-    });
-  }
-
-  #criticalityOf(method: Promises, { criticality, parent }: CallOptions): Criticality {
-    if (criticality !== undefined) return checkCriticality(criticality);
-    const declared = method.criticality ?? "default";
-    const joint = parent === undefined ? declared : jointCriticality(parent.criticality, declared);
-    return joint === "default" ? this.#criticality : joint;
-  }
-
   #carry(call: Call): Promise<Reply> {
     if (!this.#closed) return this.#invoke(call);
     return Promise.reject(
@@ -446,14 +402,6 @@ export class Client implements AsyncDisposable {
     return error;
   }
 
-  /** Calls with one reply end after the default time-out; streams may go on for ever. */
-  #timeLeft(kind: MethodKind, options: CallOptions, methodTimeoutMs: number | undefined): number {
-    const streams = kind !== "unary" && kind !== "oneway";
-    const given = options.timeoutMs ?? methodTimeoutMs ?? (streams ? Infinity : this.#timeoutMs);
-    const parentMs = options.parent === undefined ? Infinity : options.parent.remainingMs();
-    return given === Infinity ? parentMs : Math.min(checkDuration("timeoutMs", given), parentMs);
-  }
-
   #one(
     procedure: string,
     kind: MethodKind,
@@ -463,7 +411,7 @@ export class Client implements AsyncDisposable {
     options: CallOptions,
   ): Promise<unknown> {
     const { onMetadata, onTrailers } = options;
-    const call = this.#makeCall(procedure, kind, method, message, messages, options);
+    const call = this.#calls.make(procedure, kind, method, message, messages, options);
     return this.#carry(call).then(
       onMetadata === undefined && onTrailers === undefined ? messageOf : (reply) => {
         this.#tell(onMetadata, reply.metadata, procedure);
@@ -488,7 +436,7 @@ export class Client implements AsyncDisposable {
     options: CallOptions,
   ): ReplyStream {
     const cancel = new AbortController();
-    const call = this.#makeCall(procedure, kind, method, message, messages, options, cancel.signal);
+    const call = this.#calls.make(procedure, kind, method, message, messages, options, cancel.signal);
     const { onMetadata, onTrailers } = options;
     return new ReplyStream(this.#carry(call), {
       onMetadata: (metadata) => this.#tell(onMetadata, metadata, procedure),
@@ -517,12 +465,6 @@ function storeOf({ cache, endpoints, registry }: ClientOptions): TextStore | und
   return fileStore(cacheFolder());
 }
 
-/** What a method promises, as far as its caller goes by it. */
-interface Promises extends Pick<Method, "idempotent" | "codec" | "timeoutMs" | "criticality" | "dedupe"> {
-  /** The service's name, so that no call cuts it out of its procedure's. */
-  readonly service?: string;
-}
-
 const NO_OPTIONS: CallOptions = Object.freeze({});
 
 const PLAIN: Promises = {
@@ -535,13 +477,6 @@ const PLAIN: Promises = {
 
 function messageOf(reply: Reply): unknown {
   return reply.message;
-}
-
-/** One signal for those that are there: most calls have none, or one. */
-function joined(first: AbortSignal | undefined, second: AbortSignal | undefined, third: AbortSignal | undefined) {
-  if (second === undefined && third === undefined) return first;
-  if (first === undefined && third === undefined) return second;
-  return AbortSignal.any([first, second, third].filter((signal) => signal !== undefined));
 }
 
 function toAsync(requests: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterable<unknown> {
