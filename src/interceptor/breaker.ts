@@ -3,6 +3,7 @@ import { checkCodes, type Code } from "../core/code.ts";
 import { RpcError } from "../core/error.ts";
 import { checkInteger, checkNumber, withDefaults } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
+import { ByName } from "./by_name.ts";
 import { Circuit, type CircuitState, type Outcome } from "./circuit.ts";
 import { isShed } from "./retry.ts";
 
@@ -55,7 +56,7 @@ export interface BreakerSurroundings {
 
 /** How one breaker stands. */
 export interface BreakerState extends CircuitState {
-  /** The service or the procedure that it is for. */
+  /** The service or the procedure that it is for; `*` for all that came when there were 4 096 of them. */
   readonly name: string;
 }
 
@@ -83,21 +84,15 @@ export function breaker(options: BreakerOptions = {}, surroundings: BreakerSurro
   const policy = checkBreaker(options);
   const { platform = runtimePlatform, onRefused, onState } = surroundings;
   const { clock } = platform;
-  const circuits = new Map<string, Circuit>();
-
-  const circuitOf = (call: Call) => {
-    const name = policy.per === "service" ? call.service : call.procedure;
-    let circuit = circuits.get(name);
-    if (circuit === undefined) {
-      circuits.set(name, circuit = new Circuit(policy, clock.now()));
-      if (onState !== undefined) circuit.onState = (state) => onState({ name, ...state });
-    }
+  const circuits = new ByName((name) => {
+    const circuit = new Circuit(policy, clock.now());
+    if (onState !== undefined) circuit.onState = (state) => onState({ name, ...state });
     return circuit;
-  };
+  });
 
   const wrap: Interceptor = (next) => {
     const invoke: Invoker = (call) => {
-      const circuit = circuitOf(call);
+      const circuit = circuits.of(policy.per === "service" ? call.service : call.procedure);
       const startedAt = clock.now();
       const ticket = circuit.admit(startedAt);
       if (ticket === undefined) {

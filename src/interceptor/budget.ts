@@ -1,5 +1,6 @@
 /** What may be spent on sending calls more than once. Pure book-keeping: it owns no timer and reads no clock. */
 import type { Reply } from "../core/call.ts";
+import { ByName } from "./by_name.ts";
 
 /** Of a full budget hedges leave this share to retries: slow replies must not use up what failures need. */
 const HEDGE_FLOOR = 0.75;
@@ -71,26 +72,21 @@ export class RetryBudget {
 /** The budgets of all services that one client calls. */
 export class RetryBudgets {
   readonly #tokens: number;
-  readonly #perSuccess: number;
-  readonly #budgets = new Map<string, RetryBudget>();
+  readonly #budgets: ByName<RetryBudget>;
 
   /** Makes budgets of so many tokens, of which each success gives some back. */
   constructor(tokens: number, perSuccess: number) {
     this.#tokens = tokens;
-    this.#perSuccess = perSuccess;
+    this.#budgets = new ByName(() => new RetryBudget(tokens, perSuccess));
   }
 
   /** The budget of a service. */
   of(service: string): RetryBudget {
-    let budget = this.#budgets.get(service);
-    if (budget === undefined) {
-      this.#budgets.set(service, budget = new RetryBudget(this.#tokens, this.#perSuccess));
-    }
-    return budget;
+    return this.#budgets.of(service);
   }
 
   /** How many tokens the budget of a service has left. */
   tokens(service: string): number {
-    return this.#budgets.get(service)?.tokens ?? this.#tokens;
+    return this.#budgets.peek(service)?.tokens ?? this.#tokens;
   }
 }

@@ -3,6 +3,7 @@ import { RpcError, strongerExecuted, withExecuted } from "../core/error.ts";
 import { checkInteger, checkNames, checkNumber, type OptionNames } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
 import { type RetryBudget, RetryBudgets } from "./budget.ts";
+import { ByName } from "./by_name.ts";
 import { LatencyHistogram } from "./latency.ts";
 import type { RetrySurroundings } from "./surroundings.ts";
 
@@ -68,21 +69,13 @@ export function hedge(options: HedgeOptions = {}, surroundings: HedgeSurrounding
   // Where nobody else pays in, this does.
   const paysIn = surroundings.budgets === undefined;
   const after = surroundings.after ?? ((ms, fire) => clock.timer(ms, fire));
-  const delays = new Map<string, LiveDelay>();
-
-  const delayOf = (procedure: string) => {
-    let delay = delays.get(procedure);
-    if (delay === undefined) {
-      delays.set(procedure, delay = new LiveDelay(percentile / 100, minReplies, clock.now()));
-    }
-    return delay;
-  };
+  const delays = new ByName(() => new LiveDelay(percentile / 100, minReplies, clock.now()));
 
   return (next) => {
     const race: Race = { next, platform, after, maxInFlight, paysIn, signal, onHedge, onWin };
     const invoke: Invoker = (call) => {
       if (call.kind !== "unary" || !call.idempotent || !call.retry || call.attempt > 0) return next(call);
-      const delay = delayOf(call.procedure);
+      const delay = delays.of(call.procedure);
       const budget = budgets.of(call.service);
       return new Hedged(call, race, delay.latency, budget).run(delayMs ?? delay.ms(clock.now()));
     };

@@ -72,7 +72,7 @@ export function log(options: LogOptions): Interceptor {
     tokens--;
     const line = describe(call, now - startedAt, failure, skipped);
     skipped = 0;
-    const text = `${line.procedure}: ${line.code} in ${Math.round(line.ms)} ms`;
+    const text = `${readable(line.procedure)}: ${line.code} in ${Math.round(line.ms)} ms`;
     if (failure === undefined) logger.info(text, line);
     else logger.warn(text, line);
   };
@@ -82,6 +82,14 @@ export function log(options: LogOptions): Interceptor {
     return untilEnd(next, call, (failure) => write(call, startedAt, failure));
   };
 }
+
+/** A procedure for a line of text. On a server it may be anything that a peer writes, also what moves the cursor of a terminal. */
+function readable(procedure: string): string {
+  return READABLE.test(procedure) ? procedure : JSON.stringify(procedure.slice(0, MAX_UNREADABLE));
+}
+
+const READABLE = /^[\w./-]{1,401}$/;
+const MAX_UNREADABLE = 100;
 
 function describe(call: Call, ms: number, failure: unknown, skipped: number): CallLine {
   const known = failure instanceof RpcError;
