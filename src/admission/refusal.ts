@@ -4,6 +4,8 @@ export class Refusal {
   readonly cause: RefusalCause;
   /** What the caller is told. */
   readonly message: string;
+  /** The same as it goes on the wire; whoever needs it first makes it. */
+  encoded: Uint8Array | undefined = undefined;
 
   constructor(cause: RefusalCause, message: string) {
     this.cause = cause;
@@ -17,12 +19,12 @@ export type RefusalCause = "full" | "tooLate" | "overloaded" | "memory";
 /** As many wait as may. */
 export const FULL: Refusal = new Refusal(
   "full",
-  "Cannot take the call: as many wait as may (the server's admission.maxWaiting)",
+  "Cannot take the call: as many wait as may (admission.maxWaiting)",
 );
 /** Their messages hold as many bytes as may. */
 export const FULL_OF_BYTES: Refusal = new Refusal(
   "full",
-  "Cannot take the call: those that wait hold as many bytes as may (the server's admission.maxWaitingBytes)",
+  "Cannot take the call: those that wait hold as much as may (admission.maxWaitingBytes)",
 );
 /** Half of its time would be over before its turn. */
 export const TOO_LATE: Refusal = new Refusal("tooLate", "Cannot take the call: its turn would come too late");

@@ -1,8 +1,10 @@
 /**
  * Calls that wait for a place. What matters more goes first; among equals the callers take turns, however many calls each of
- * them has waiting; the calls of one caller go in their order, or the newest first. Pure: it reads no clock.
+ * them has waiting, and who has not had his share of late goes before those who have (as in FQ-CoDel, RFC 8290); the calls of
+ * one caller go in their order, or the newest first. Pure: it reads no clock.
  *
- * Invariants: a place belongs to one lane or to none; a lane is among those of its rank as long as it has a place.
+ * Invariants: a place belongs to one lane or to none; a lane is among the modest or among the others of its rank as long as it
+ * has a place, and never in both.
  */
 
 /** How much a call matters: 0 is shed first, {@link RANKS} − 1 last. */
@@ -56,6 +58,10 @@ export class Place<Item> {
 export class Lane<Item = unknown> {
   readonly rank: Rank;
   size = 0;
+  /** The number of the turn that it last had. */
+  turn = -Infinity;
+  /** Whether it had less than its share before what waits in it came. */
+  modest = false;
   first: Place<Item> | undefined = undefined;
   last: Place<Item> | undefined = undefined;
 
@@ -66,8 +72,10 @@ export class Lane<Item = unknown> {
 
 /** Calls that wait. */
 export class WaitQueue<Item> {
-  /** Lanes that have something, by rank, in the order of their turns. */
-  readonly #lanes: readonly Set<Lane<Item>>[] = [new Set(), new Set(), new Set()];
+  /** Lanes that have something, by rank, in the order of their turns: those that go first, and those that go after them. */
+  readonly #modest: readonly Set<Lane<Item>>[] = [new Set(), new Set(), new Set()];
+  readonly #others: readonly Set<Lane<Item>>[] = [new Set(), new Set(), new Set()];
+  #turn = 0;
   readonly #sizes: number[] = [0, 0, 0];
   #size = 0;
   #bytes = 0;
@@ -93,7 +101,9 @@ export class WaitQueue<Item> {
     this.#size++;
     this.#bytes += place.bytes;
     this.#sizes[rank]++;
-    if (lane.size++ === 0) this.#lanes[rank].add(lane);
+    if (lane.size++ > 0) return;
+    lane.modest = this.#turn - lane.turn > this.#lanesOf(rank);
+    (lane.modest ? this.#modest : this.#others)[rank].add(lane);
   }
 
   /** Takes a place out, wherever it is. False when it was not there. */
@@ -108,21 +118,24 @@ export class WaitQueue<Item> {
     this.#size--;
     this.#bytes -= place.bytes;
     this.#sizes[lane.rank]--;
-    if (--lane.size === 0) this.#lanes[lane.rank].delete(lane);
+    if (--lane.size === 0) (lane.modest ? this.#modest : this.#others)[lane.rank].delete(lane);
     return true;
   }
 
   /** Takes out the one whose turn it is: of the caller whose turn it is, the oldest, or the newest. */
   take(newestFirst: boolean): Place<Item> | undefined {
     for (let rank = RANKS - 1; rank >= 0; rank--) {
-      const lanes = this.#lanes[rank];
-      for (const lane of lanes) {
-        const place = (newestFirst ? lane.last : lane.first)!;
-        this.remove(place);
-        // To the end of the line, if there is more.
-        if (lanes.delete(lane)) lanes.add(lane);
-        return place;
+      const lane = firstOf(this.#modest[rank]) ?? firstOf(this.#others[rank]);
+      if (lane === undefined) continue;
+      const place = (newestFirst ? lane.last : lane.first)!;
+      this.remove(place);
+      lane.turn = this.#turn++;
+      // To the end of the line, if there is more.
+      if ((lane.modest ? this.#modest : this.#others)[rank].delete(lane)) {
+        lane.modest = false;
+        this.#others[rank].add(lane);
       }
+      return place;
     }
     return undefined;
   }
@@ -132,7 +145,7 @@ export class WaitQueue<Item> {
     let before = 0;
     for (let higher = rank + 1; higher < RANKS; higher++) before += this.#sizes[higher];
     const own = caller.lanes[rank]?.size ?? 0;
-    return before + Math.min(this.#sizes[rank], (own + 1) * this.#lanes[rank].size);
+    return before + Math.min(this.#sizes[rank], (own + 1) * this.#lanesOf(rank));
   }
 
   /**
@@ -142,32 +155,44 @@ export class WaitQueue<Item> {
   victim(caller: Caller, rank: Rank, newestFirst: boolean): Place<Item> | undefined {
     const ownSize = caller.lanes[rank]?.size ?? 0;
     for (let least = 0; least <= rank; least++) {
-      const lanes = this.#lanes[least];
-      if (lanes.size === 0) continue;
-      const share = this.#sizes[least] / lanes.size;
+      const lanes = this.#lanesOf(least);
+      if (lanes === 0) continue;
+      const share = this.#sizes[least] / lanes;
       if (least === rank && ownSize >= share) break;
-      const lane = firstOf(lanes, share);
+      const lane = firstOf(this.#others[least], share) ?? firstOf(this.#modest[least], share)!;
       if (least === rank && lane.size <= ownSize + 1) break;
       return newestFirst ? lane.first : lane.last;
     }
     return undefined;
   }
 
-  /** Calls `drop` with all who have waited since `before` or longer, and takes them out. */
+  /**
+   * Calls `drop` with all who have waited since `before` or longer, and takes them out; but who had less than his share keeps
+   * the newest, since that is not too much.
+   */
   expire(before: number, drop: (place: Place<Item>) => void): void {
-    for (const lanes of this.#lanes) {
+    for (const lanes of [...this.#others, ...this.#modest]) {
       for (const lane of lanes) {
-        for (let place = lane.first; place !== undefined && place.since <= before; place = lane.first) {
+        const kept = lane.modest ? 1 : 0;
+        for (
+          let place = lane.first;
+          place !== undefined && place.since <= before && lane.size > kept;
+          place = lane.first
+        ) {
           this.remove(place);
           drop(place);
         }
       }
     }
   }
+
+  #lanesOf(rank: number): number {
+    return this.#modest[rank].size + this.#others[rank].size;
+  }
 }
 
-/** A lane that holds the average of all, or more. */
-function firstOf<Item>(lanes: Set<Lane<Item>>, average: number): Lane<Item> {
-  for (const lane of lanes) if (lane.size >= average) return lane;
-  throw new Error("Cannot find a lane that is not below the average of all lanes");
+/** The first lane that holds so many or more. */
+function firstOf<Item>(lanes: Set<Lane<Item>>, size = 0): Lane<Item> | undefined {
+  for (const lane of lanes) if (lane.size >= size) return lane;
+  return undefined;
 }

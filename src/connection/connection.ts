@@ -31,7 +31,7 @@ import type { FrameReader } from "../protocol/frame_reader.ts";
 import { Feature, type Hello } from "../protocol/hello.ts";
 import { checkMetadata, readMetadata } from "../protocol/metadata_block.ts";
 import { OpenHeader, readOpen, writeOpen } from "../protocol/open.ts";
-import { readStatus, Status, writeStatus } from "../protocol/status.ts";
+import { encodeRefusal, readStatus, Status, writeRefusal } from "../protocol/status.ts";
 import { GoAwayCode, goAwayName, ProtocolViolation } from "../protocol/violation.ts";
 import type { ByteConnection } from "../transport/byte_connection.ts";
 import { Abuse } from "./abuse.ts";
@@ -573,9 +573,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     }
     const writer = this.outbox.data;
     const at = writer.beginFrame(Kind.end, 0, id);
-    const status = ended.refuse(why.message, gate!.retryAfterMs());
-    status.load = this.loadToTell();
-    writeStatus(writer, status);
+    writeRefusal(writer, why.encoded ??= encodeRefusal(why.message), gate!.retryAfterMs(), this.loadToTell());
     writer.endFrame(at);
     this.#control();
   }

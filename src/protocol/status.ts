@@ -4,7 +4,7 @@ import type { Executed } from "../core/error.ts";
 import type { LoadReport } from "../core/load.ts";
 import { Metadata } from "../core/metadata.ts";
 import type { ByteReader } from "./byte_reader.ts";
-import type { ByteWriter } from "./byte_writer.ts";
+import { ByteWriter } from "./byte_writer.ts";
 import { type MetadataLimits, type MetadataProblem, readMetadata, writeMetadata } from "./metadata_block.ts";
 
 /** Bits of the fields byte; fields follow in the order of their bits (PROTOCOL §5.1). */
@@ -69,6 +69,31 @@ export class Status {
   }
 }
 
+/** What `writeRefusal` writes over. */
+const RETRY_AFTER_BYTES = 4;
+
+/** The status of a call that was not taken, for `writeRefusal`, which many of them may need. */
+export function encodeRefusal(message: string): Uint8Array {
+  const writer = new ByteWriter();
+  writeStatus(writer, new Status().refuse(message, 0));
+  return writer.view();
+}
+
+/** Writes the status of a call that was not taken, from what `encodeRefusal` gave. */
+export function writeRefusal(
+  writer: ByteWriter,
+  encoded: Uint8Array,
+  retryAfterMs: number,
+  load: LoadReport | undefined,
+): void {
+  const at = writer.length;
+  writer.raw(encoded);
+  writer.patchU32(writer.length - RETRY_AFTER_BYTES, retryAfterMs);
+  if (load === undefined) return;
+  writer.bytes[at + 1] |= StatusField.load;
+  writeLoad(writer, load);
+}
+
 /** Writes a status. */
 export function writeStatus(writer: ByteWriter, status: Status): void {
   const at = writer.length;
@@ -102,11 +127,15 @@ export function writeStatus(writer: ByteWriter, status: Status): void {
   }
   if (status.load !== undefined) {
     fields |= StatusField.load;
-    writer.u16(Math.min(0xffff, status.load.inFlight));
-    writer.u16(Math.min(0xffff, status.load.limit));
-    writer.u16(Math.min(0xffff, Math.round(status.load.lagMs)));
+    writeLoad(writer, status.load);
   }
   writer.bytes[at + 1] = fields;
+}
+
+function writeLoad(writer: ByteWriter, { inFlight, limit, lagMs }: LoadReport): void {
+  writer.u16(Math.min(0xffff, inFlight));
+  writer.u16(Math.min(0xffff, limit));
+  writer.u16(Math.min(0xffff, Math.round(lagMs)));
 }
 
 /** Reads a status into `status` and leaves the reader at the first byte of the message. */

@@ -108,7 +108,7 @@ scene(
     const { code, executed, retryAfterMs, message } = await failure(work.hold("c"));
     assertEquals([code, executed], ["resource_exhausted", "no"]);
     assert(retryAfterMs! >= 100 && retryAfterMs! <= 2_000, `${retryAfterMs} ms`);
-    assertEquals(message, "Cannot take the call: as many wait as may (the server's admission.maxWaiting)");
+    assertEquals(message, "Cannot take the call: as many wait as may (admission.maxWaiting)");
     await clock.settle();
     assertEquals(begun, ["a"]);
     assertEquals(server.stats().admission!.refused.full, 1);

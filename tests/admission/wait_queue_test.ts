@@ -99,12 +99,25 @@ Deno.test("WaitQueue makes no room for one where everybody has one", () => {
 
 Deno.test("WaitQueue gives up those who have waited for too long, in every lane", () => {
   const line = new Line();
-  line.push("a1 b1 a2 b2");
+  line.push("a0 b0 a1 b1 a2 b2");
+  assertEquals([line.queue.take(false)?.item, line.queue.take(false)?.item], ["a0", "b0"]);
   line.push("a3", 2);
   const dropped: string[] = [];
-  line.queue.expire(2, (place) => dropped.push(place.item));
+  line.queue.expire(4, (place) => dropped.push(place.item));
   assertEquals(dropped, ["a1", "a2", "b1"]);
   assertEquals(line.drain(), "a3 b2");
+});
+
+Deno.test("WaitQueue lets go first, and keeps the newest of, who had less than his share", () => {
+  const line = new Line();
+  line.push("a1 a2 a3 a4 a5 a6 a7 a8 b1");
+  const taken = Array.from({ length: 5 }, () => line.queue.take(false)!.item);
+  assertEquals(taken, ["a1", "b1", "a2", "a3", "a4"]);
+  line.push("b2 c1 c2");
+  // The turn of `b` came four turns ago: of three callers that is more than his share would have it.
+  assertEquals(line.queue.take(false)!.item, "b2");
+  line.queue.expire(Infinity, () => {});
+  assertEquals(line.drain(), "c2");
 });
 
 Deno.test("WaitQueue agrees with a list, over random steps", () => {

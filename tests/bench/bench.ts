@@ -13,6 +13,7 @@ import { centerSection } from "./center.ts";
 import { discoverySection } from "./discovery.ts";
 import { featuresSection } from "./features.ts";
 import { idleSection } from "./idle.ts";
+import { overloadSection, refusalSection } from "./overload.ts";
 import { peersSection } from "./peers.ts";
 import { picksSection } from "./picks.ts";
 import { plot } from "./plot.ts";
@@ -32,6 +33,8 @@ const SECTIONS: readonly Section[] = [
   picksSection,
   startSection,
   storesSection,
+  overloadSection,
+  refusalSection,
   peersSection,
 ];
 

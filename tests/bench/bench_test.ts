@@ -48,6 +48,18 @@ Deno.test("bench measures a center, when that is named", async () => {
   for (const { what, figure } of tables[0].rows) assert(figure as number > 0, `${what}: ${figure}`);
 });
 
+Deno.test("bench offers a server more than it can do, and counts what a refusal costs, when these are named", async () => {
+  const { code, out, err } = await bench("--quick", "--json", "overload", "refusal");
+  assertEquals(code, 0, err);
+  const { tables }: Printed = JSON.parse(out);
+  assertEquals(tables.map(({ section, rows }) => [section, rows.length]), [["overload", 15], ["refusal", 4]]);
+  for (const row of tables.flatMap(({ rows }) => rows)) {
+    for (const [name, value] of Object.entries(row)) {
+      if (typeof value !== "string") assert(Number.isFinite(value), `${name} is ${value}`);
+    }
+  }
+});
+
 Deno.test("bench says what it can be told and fails, when a flag is unknown", async () => {
   const { code, err } = await bench("--fast");
   assertEquals(code, 1);
