@@ -114,7 +114,10 @@ export function configOf(seed: number, overrides: Overrides = {}): Config {
     ...said,
     faults: faults.filter((fault) => !without.includes(fault)),
     link: { latencyMs: dice.pick([0.05, 1, 5, 30]) },
-    limits: { server: { ...limitsOf(dice), ...(drains ? { maxStreams: 256 } : {}) }, client: limitsOf(dice) },
+    limits: {
+      server: { ...limitsOf(dice), ...(drains ? { maxStreams: 256, streamStallMs: 30_000 } : {}) },
+      client: { ...limitsOf(dice), ...(drains ? { streamStallMs: 30_000 } : {}) },
+    },
     retry: dice.chance(0.15) ? false : dice.chance(0.5) ? {} : {
       maxAttempts: dice.between(1, 5),
       firstBackoffMs: dice.magnitude(1, 300),
