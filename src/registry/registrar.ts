@@ -275,7 +275,8 @@ export class Registrar {
     this.#outdated = false;
     let instance: Instance;
     try {
-      instance = await this.#describe();
+      // It may ask the user, or a center that is out of reach: whoever ends this does not wait for that.
+      instance = await unless(this.#abort.signal, Promise.try(this.#describe));
       this.#lease = await this.#registry.register(instance, { ttlMs, signal: this.#abort.signal });
     } catch (error) {
       this.#outdated = true;

@@ -233,3 +233,26 @@ Deno.test("renewals that are answered with nonsense, or not at all, end neither 
   await s.clock.advance(60_000);
   assertEquals(s.registrar.status.state, "registered");
 });
+
+Deno.test("a registrar whose instance can't be described yet, ends all the same: at once, or when there is no more time", async () => {
+  for (const how of ["stop", "leave"]) {
+    const { registrar, clock, registry } = scene({ describe: () => new Promise(() => {}) });
+    await clock.settle();
+    const late = new AbortController();
+    let over = false;
+    const ending = how === "stop" ? registrar.stop() : registrar.leave("drained", late.signal);
+    const ended = ending.then((farewell) => {
+      over = true;
+      return farewell;
+    });
+    await clock.settle();
+    assertEquals(over, how === "stop");
+    late.abort(new Error("no more time"));
+    await clock.settle();
+    assertEquals(over, true);
+    if (how === "leave") assertEquals((await ended)?.state, "unlisted");
+    assertEquals(registrar.status.state, "stopped");
+    await registry.close();
+    assertEquals(clock.timerCount, 0);
+  }
+});
