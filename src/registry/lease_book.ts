@@ -277,9 +277,19 @@ export class LeaseBook {
         this.#expire(holding, now);
         evicted.push(holding.instance);
       } else if (time - holding.answeredAt < holding.lease.ttlMs) this.#keep(holding, time, now);
-      else this.#dial(holding, time, dial);
+      else {
+        this.#dial(holding, time, dial);
+        // Where very many are dialled it may take long until somebody is; he is doubted meanwhile.
+        if (time - holding.expiresAt >= DIAL_LATE_MS) this.#keep(holding, time, now);
+      }
     }
     return { evicted, dial };
+  }
+
+  /** Whether somebody is still waiting to hear whether the holder of a lease answers. */
+  isAwaited(lease: Lease): boolean {
+    const holding = this.#holdings.get(lease.instanceId);
+    return holding?.lease.token === lease.token && holding.dial === "out";
   }
 
   /** Whom a sweep wanted dialled has answered, or has not. Says whether that ended its lease. */
@@ -511,6 +521,8 @@ function count(counts: Map<string, number>, name: string, by: 1 | -1): void {
 
 /** From when before the end of a lease its instance is dialled: so the answer is there when it is needed. */
 const DIAL_EARLY_MS = 1_000;
+/** How long after it the answer may take before the instance is doubted. */
+const DIAL_LATE_MS = 2_000;
 
 /** Whether an instance is listed already as it should be. */
 function isAs(listed: Listed, { instance, suspect }: Holding): boolean {

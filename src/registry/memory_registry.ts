@@ -408,6 +408,8 @@ export class MemoryRegistry implements Registry {
     const { signal } = this.#closing;
     for (let next; !signal.aborted && (next = this.#toDial.shift()) !== undefined;) {
       const { instance, lease } = next;
+      // Renewed, registered anew or gone while others were dialled: nobody wants to know any more.
+      if (!this.#book.isAwaited(lease)) continue;
       const answered = await Promise.try(this.#dialBack!, instance, signal).catch(() => false);
       if (signal.aborted) return;
       this.#book.answer(lease, answered, this.#clock.now());

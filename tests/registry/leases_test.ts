@@ -186,6 +186,23 @@ Deno.test("LeaseBook, the answer comes after the lease has run out, the listing 
   }
 });
 
+Deno.test("LeaseBook, nobody comes to dial an instance, it is doubted while it waits for that", () => {
+  const book = openBook({ dials: true, preserveMs: 300_000 });
+  const lease = book.register(instanceOf("a"), TTL, 0);
+  assertEquals(book.sweep(TTL).dial.length, 1);
+  assert(book.isAwaited(lease));
+  book.sweep(TTL + 1_000);
+  assertEquals(book.directory.snapshot(WORDS).suspects, undefined);
+  book.sweep(TTL + 2_000);
+  assertEquals(book.directory.snapshot(WORDS).suspects, ["a"]);
+  assertEquals(book.answer(lease, false, TTL + 9_000), true);
+  assertEquals([ids(book), book.isAwaited(lease)], [[], false]);
+  const again = book.register(instanceOf("a"), TTL, 100_000);
+  book.sweep(100_000 + TTL);
+  book.renew(again, 100_000 + TTL);
+  assertEquals(book.isAwaited(again), false);
+});
+
 Deno.test("LeaseBook, a renewal or a new registration while somebody dials, the answer says nothing any more", () => {
   const book = openBook({ preserveMs: 300_000, dials: true });
   const lease = book.register(instanceOf("a"), TTL, 0);

@@ -187,6 +187,26 @@ Deno.test("MemoryRegistry, very many are to be dialled, so many at once and no m
   await registry.close();
 });
 
+Deno.test("H55 MemoryRegistry, a thousand register again each second for a moment, who is dead leaves in time all the same", async () => {
+  const { clock, registry } = openRegistry({
+    dial: () => new Promise((resolve) => void clock.timer(1_000, () => resolve(false))),
+  });
+  // Enough who are well, or it would be taken for an outage.
+  const leases = [];
+  for (let n = 0; n < 1_500; n++) leases.push(await registry.register(instanceOf(`well-${n}`)));
+  await registry.register(instanceOf("dead", { services: ["demo.Dead"] }));
+  for (let second = 1; second <= 30; second++) {
+    for (const lease of leases) await registry.renew(lease);
+    for (let n = 0; n < 1_000; n++) await registry.register(instanceOf(`flood-${n}`), { ttlMs: 1 });
+    await clock.advance(1_000);
+    const { instances } = await registry.lookup("demo.Dead");
+    assertEquals(instances.length, second < 15 ? 1 : second > 17 ? 0 : instances.length, `after ${second} s`);
+  }
+  const closed = registry.close();
+  await clock.advance(1_000);
+  await closed;
+});
+
 Deno.test("H62 MemoryRegistry watch, one instance flaps a thousand times a second, ten events in a second, revisions rise, and the end is right", async () => {
   const { clock, registry } = openRegistry();
   await using watch = follow(registry, WORDS);
