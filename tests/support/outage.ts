@@ -11,9 +11,9 @@ import { Words, words } from "./words.ts";
 const WHOLE_MS = Number(Deno.env.get("ERPC_OUTAGE_MS") ?? 0);
 
 /** How long leases last in it. */
-export const TTL_MS = WHOLE_MS > 0 ? 15_000 : 2_000;
+export const TTL_MS = WHOLE_MS > 0 ? 15_000 : 4_000;
 /** How long the trouble lasts: longer than a lease, and a beat. */
-export const OUTAGE_MS = WHOLE_MS > 0 ? WHOLE_MS : 3_500;
+export const OUTAGE_MS = WHOLE_MS > 0 ? WHOLE_MS : 6_000;
 
 /** How long a registry may wait for an answer in it. */
 export const TIMEOUT_MS = WHOLE_MS > 0 ? 5_000 : 1_000;

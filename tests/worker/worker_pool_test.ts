@@ -32,7 +32,8 @@ async function start(
   server.handle(Heavy, { ...methods, total: () => 0 } as never);
   server.handle("t.here", () => "here");
   await server.listen();
-  const client = new Client({ endpoints: [server.endpoint], ...more.client });
+  // A thread may take long to begin where much else is going on.
+  const client = new Client({ endpoints: [server.endpoint], timeoutMs: 60_000, ...more.client });
   return {
     pool,
     server,
