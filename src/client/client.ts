@@ -5,7 +5,7 @@ import { RpcError } from "../core/error.ts";
 import { checkLimits } from "../core/limits.ts";
 import { containLogger } from "../core/logger.ts";
 import type { LoadReport } from "../core/load.ts";
-import { checkBoolean, checkDuration, checkNames, checkText } from "../core/options.ts";
+import { checkBoolean, checkDuration, checkNames, checkText, MAX_TEXT } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
 import {
   type MethodKind,
@@ -147,10 +147,10 @@ export class Client implements AsyncDisposable {
       codecs: new Map([codec, json(), bytes()].map((codec) => [codec.name, codec])),
       codec,
       identity: {
-        instance: checkText("id", options.id ?? ""),
+        instance: checkText("id", options.id ?? "", MAX_TEXT.id),
         incarnation: 0,
-        zone: checkText("zone", options.zone ?? ""),
-        token: checkText("token", options.token ?? ""),
+        zone: checkText("zone", options.zone ?? "", MAX_TEXT.zone),
+        token: checkText("token", options.token ?? "", MAX_TEXT.token),
         contracts: new Map(),
       },
       checksums: checkBoolean("checksums", options.checksums ?? false),

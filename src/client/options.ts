@@ -70,9 +70,9 @@ export interface ClientOptions {
   checksums?: boolean;
   /** How servers and centers at `tls://` endpoints are dialled. */
   tls?: TlsClientOptions;
-  /** What proves to servers and centers who this is. */
+  /** What proves to servers and centers who this is: at most 8 192 characters. */
   token?: string;
-  /** Where it stands. */
+  /** Where it stands: a path from the large to the small, such as `eu-west/a`, of at most 100 characters. */
   zone?: string;
   /** The instance id that servers see. Default: none. */
   id?: string;
@@ -124,7 +124,7 @@ export interface CallOptions {
   onMetadata?: (metadata: Metadata) => void;
   /** Told what came after the last reply message, on success and on failure. */
   onTrailers?: (trailers: Metadata) => void;
-  /** What consistent hashing goes by. */
+  /** What consistent hashing goes by, and routing rules that give shares: a text of at most 20 000 characters. */
   hashKey?: string;
   /** How its messages are encoded. */
   codec?: Codec;

@@ -4,6 +4,7 @@ import type { DedupeKey, ServedBy } from "./dedupe.ts";
 import type { RpcError } from "./error.ts";
 import type { Attempt } from "./explanation.ts";
 import { Metadata } from "./metadata.ts";
+import { checkText } from "./options.ts";
 import type { MethodKind } from "./service.ts";
 import type { TraceContext } from "./trace_context.ts";
 
@@ -67,6 +68,9 @@ export interface Context {
   remainingMs(): number;
 }
 
+/** The longest hash key, in UTF-16 units, each of which takes three bytes at most: on the wire its length has two. */
+const MAX_HASH_KEY = 20_000;
+
 /** What a {@link Call} is made from. */
 export interface CallInit {
   /** The full name of what is called. */
@@ -91,7 +95,7 @@ export interface CallInit {
   signal?: AbortSignal;
   /** How its messages are encoded. */
   codec?: Codec;
-  /** What consistent hashing goes by. */
+  /** What consistent hashing goes by: at most 20 000 characters. */
   hashKey?: string;
   /** Whether to wait for an instance rather than to fail when there is none. Default `false`. */
   waitForReady?: boolean;
@@ -188,7 +192,8 @@ export class Call {
     this.startedAt = init.startedAt ?? 0;
     this.deadline = init.deadline ?? Infinity;
     this.codec = init.codec;
-    this.hashKey = init.hashKey;
+    // Checked here, whoever makes it: what can't travel would spoil the frame, and with it the connection.
+    this.hashKey = init.hashKey === undefined ? undefined : checkText("hashKey", init.hashKey, MAX_HASH_KEY);
     this.waitForReady = init.waitForReady === true;
     this.retry = init.retry !== false;
     this.instance = init.instance;

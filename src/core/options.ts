@@ -29,11 +29,17 @@ export function checkDuration(name: string, ms: number): number {
   return Math.min(ms, MAX_TIMER_MS);
 }
 
-/** Checks a text. @throws {TypeError} with the name and the value */
-export function checkText(name: string, text: string): string {
+/** Checks a text of at most so many UTF-16 units. @throws {TypeError} {RangeError} with the name, and the value or its length */
+export function checkText(name: string, text: string, max: number): string {
   if (typeof text !== "string") throw new TypeError(`Cannot use ${name} ${shown(text)}: it must be a text`);
+  if (text.length > max) {
+    throw new RangeError(`Cannot use ${name} of ${text.length} characters: it may have at most ${max}`);
+  }
   return text;
 }
+
+/** The most that goes into a HELLO, which has room for all of them. */
+export const MAX_TEXT = Object.freeze({ id: 200, zone: 100, token: 8_192 });
 
 /** Checks what is either so or not: a text that says "false" is not. @throws {TypeError} with the name and the value */
 export function checkBoolean(name: string, value: boolean): boolean {

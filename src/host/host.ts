@@ -10,7 +10,7 @@ import { asRpcError, RpcError } from "../core/error.ts";
 import { checkLimits, type Limits } from "../core/limits.ts";
 import { containLogger, type Logger } from "../core/logger.ts";
 import { hexId, type Platform, runtimePlatform } from "../core/platform.ts";
-import { checkBoolean, checkText, type OptionNames } from "../core/options.ts";
+import { checkBoolean, checkText, MAX_TEXT, type OptionNames } from "../core/options.ts";
 import type { Methods, Service } from "../core/service.ts";
 import { Timers } from "../core/timers.ts";
 import { bytes } from "../codec/bytes.ts";
@@ -141,9 +141,9 @@ export class Host {
       codecs: this.#codecs,
       codec: codecs[0],
       identity: {
-        instance: checkText("id", options.id ?? hexId(platform.random, 16)),
+        instance: checkText("id", options.id ?? hexId(platform.random, 16), MAX_TEXT.id),
         incarnation: platform.clock.wall(),
-        zone: checkText("zone", options.zone ?? ""),
+        zone: checkText("zone", options.zone ?? "", MAX_TEXT.zone),
         token: "",
         contracts: this.router.contracts,
       },

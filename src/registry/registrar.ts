@@ -15,7 +15,7 @@ import type { Lease, Registry, RemovalCause } from "./registry.ts";
  * - `registering`: it is not listed, or may not be any more, because the registry can't be reached
  * - `registered`: it is listed
  * - `refused`: the registry, or this side before it asked, found something wrong
- * - `fenced`: a newer process has taken the id
+ * - `fenced`: a newer process has taken the id, or an operator has drained this one
  * - `stopped`: it was ended
  *
  * In all of them but the last it is tried again.
@@ -260,8 +260,8 @@ export class Registrar {
         this.#state = "registering";
         return 0;
       case "fenced":
-        this.#error = `A newer process has registered as "${this.#lease.instanceId}"`;
-        this.#logger.error(`${this.#error} at ${this.#options.name}`);
+        this.#error = `A newer process has registered as "${this.#lease.instanceId}", or it was drained from outside`;
+        this.#logger.error(`Cannot stay registered at ${this.#options.name}: ${this.#error}`);
         this.#lease = undefined;
         this.#state = "fenced";
         return ttlMs;

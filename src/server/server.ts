@@ -1,5 +1,13 @@
 import type { AdmissionStats } from "../admission/admission.ts";
-import { checkDuration, checkInteger, checkNames, checkNumber, checkText, type OptionNames } from "../core/options.ts";
+import {
+  checkDuration,
+  checkInteger,
+  checkNames,
+  checkNumber,
+  checkText,
+  MAX_TEXT,
+  type OptionNames,
+} from "../core/options.ts";
 import { isOwnService, type Methods, type Service } from "../core/service.ts";
 import { centerRegistries } from "../center/center_registry.ts";
 import type { Counters } from "../connection/counters.ts";
@@ -125,7 +133,7 @@ export class Server implements AsyncDisposable {
     this.#advertised = checkAdvertise(options.advertise);
     this.#host = new Host(options);
     this.#ownsRegistries = options.center !== undefined;
-    checkText("token", options.token ?? "");
+    checkText("token", options.token ?? "", MAX_TEXT.token);
     if (options.center !== undefined || options.registry !== undefined) this.#checkInstance();
     if (options.center !== undefined) {
       const { settings, transport } = this.#host;

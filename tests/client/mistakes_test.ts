@@ -1,5 +1,5 @@
 /** What those get to read who have mixed something up. */
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { Center, Client, RpcError, Server } from "../../mod.ts";
 
 async function messageOf(call: Promise<unknown>): Promise<string> {
@@ -66,4 +66,18 @@ Deno.test("mistakes: a client without an id brings the wrong token, and the erro
   await server.listen("memory://mistakes-guarded");
   await using client = new Client({ endpoints: [server.endpoint], token: "please" });
   assertStringIncludes(await messageOf(client.call("demo.hello")), "Cannot let it in: the token was not accepted");
+});
+
+Deno.test("mistakes: a hash key that can't travel is refused, and the connection carries on with other calls", async () => {
+  await using server = new Server();
+  server.handle("demo.hello", () => "hi");
+  await server.listen("memory://mistakes-keys");
+  await using client = new Client({ endpoints: [server.endpoint] });
+  const call = (hashKey: unknown) => client.call("demo.hello", {}, { hashKey: hashKey as string });
+  assertEquals(await call("€".repeat(20_000)), "hi");
+  assertThrows(() => call(5), TypeError, "Cannot use hashKey 5: it must be a text");
+  assertThrows(() => call("x".repeat(70_000)), RangeError, "Cannot use hashKey of 70000 characters");
+  assertEquals(await call(undefined), "hi");
+  const { connectionsOpened, connectionsClosed } = client.stats().counters;
+  assertEquals([connectionsOpened, connectionsClosed], [1, 0]);
 });

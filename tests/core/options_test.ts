@@ -75,9 +75,15 @@ Deno.test("checkNames, a name that there is not, refused with the one that was m
   }
 });
 
-Deno.test("checkText, anything but a text, refused", () => {
-  assertEquals(checkText("zone", ""), "");
+Deno.test("checkText, anything but a text, or one that is too long, refused", () => {
+  assertEquals(checkText("zone", "", 2), "");
+  assertEquals(checkText("zone", "ab", 2), "ab");
   for (const value of [5, null, undefined, {}]) {
-    assertThrows(() => checkText("zone", value as string), TypeError, `Cannot use zone ${value}: it must be a text`);
+    assertThrows(() => checkText("zone", value as string, 2), TypeError, `Cannot use zone ${value}: it must be a text`);
   }
+  assertThrows(
+    () => checkText("zone", "abc", 2),
+    RangeError,
+    "Cannot use zone of 3 characters: it may have at most 2",
+  );
 });
