@@ -46,6 +46,8 @@ export interface Config {
   readonly faults: readonly Fault[];
   readonly link: LinkOptions;
   readonly limits: { readonly server: Partial<Limits>; readonly client: Partial<Limits> };
+  /** How long a registration lasts without a beat. */
+  readonly ttlMs: number;
   readonly retry: RetryOptions | false;
   readonly hedge: HedgeOptions | undefined;
   readonly breaker: Required<Pick<BreakerOptions, "per" | "openMs" | "probes">> & BreakerOptions | undefined;
@@ -129,6 +131,7 @@ export function configOf(seed: number, overrides: Overrides = {}): Config {
     ...clusterOf(cluster),
     messageBytes: dice.pick([100, 2_000, 20_000, 100_000]),
     habits: habitsOf(Dice.for(seed, "habits")),
+    ttlMs: Dice.for(seed, "ttl").pick([2_000, 5_000, 15_000]),
   };
 }
 
@@ -241,6 +244,7 @@ export function describeConfig(config: Config): string {
   const { balancer, ejection, warmUp } = config;
   return [
     `seed ${seed}: ${servers} servers, ${clients} clients with ${ops} calls each, ${centers} centers, ${safetyMs} ms`,
+    `leases last ${config.ttlMs} ms`,
     `faults: ${faults.length === 0 ? "none" : faults.join(", ")}`,
     `link: ${JSON.stringify(linkOf(config))}`,
     `limits of servers: ${JSON.stringify(config.limits.server)}`,

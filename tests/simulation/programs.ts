@@ -130,7 +130,7 @@ export function serverProgram(
       transport,
       limits: config.limits.server,
       logger,
-      ...(config.centers > 0 ? { center: centersOf(config) } : {}),
+      ...(config.centers > 0 ? { center: centersOf(config), ttlMs: config.ttlMs } : {}),
     });
     let runs = 0;
     server.handle(
