@@ -97,7 +97,7 @@ export type { Authenticate, Claim } from "./connection/handshake.ts";
 export type { Counters } from "./connection/counters.ts";
 export type { ServerDrainReport, ServerStats } from "./server/server.ts";
 export type { EjectionOptions } from "./cluster/ejector.ts";
-export type { ClientStats } from "./client/client.ts";
+export type { ClientStats } from "./client/stats.ts";
 export type { Answer, BroadcastOptions, UnaryNames } from "./client/broadcast.ts";
 export type { MethodCaller, Requests } from "./client/typed.ts";
 

@@ -1,10 +1,9 @@
-import { type Call, compose, type Interceptor, type Invoker, type Reply } from "../core/call.ts";
+import type { Call, Invoker, Reply } from "../core/call.ts";
 import { checkCodec } from "../core/codec.ts";
 import { checkCriticality } from "../core/criticality.ts";
 import { RpcError } from "../core/error.ts";
 import { checkLimits } from "../core/limits.ts";
 import { containLogger } from "../core/logger.ts";
-import type { LoadReport } from "../core/load.ts";
 import { checkBoolean, checkDuration, checkNames, checkText, MAX_TEXT } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
 import {
@@ -15,7 +14,6 @@ import {
   type RequestOf,
   type Service,
 } from "../core/service.ts";
-import type { TextStore } from "../core/store.ts";
 import { Timers } from "../core/timers.ts";
 import { bytes } from "../codec/bytes.ts";
 import { json } from "../codec/json.ts";
@@ -24,79 +22,22 @@ import { roundRobin } from "../balancer/round_robin.ts";
 import { centerRegistries } from "../center/center_registry.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { checkEjection } from "../cluster/ejector.ts";
-import type { SourceStatus } from "../cluster/resolver.ts";
 import { fixedSource, type Source, sourceOf } from "../cluster/source.ts";
 import { Counters } from "../connection/counters.ts";
 import type { Settings } from "../connection/settings.ts";
-import { type Breaker, breaker, type BreakerState } from "../interceptor/breaker.ts";
 import { RetryBudgets } from "../interceptor/budget.ts";
-import { contain } from "../interceptor/contain.ts";
-import { hedge } from "../interceptor/hedge.ts";
-import { checkRetry, retry } from "../interceptor/retry.ts";
-import { cacheFolder, fileStore } from "../transport/file_store.ts";
+import { checkRetry } from "../interceptor/retry.ts";
 import { dialling, systemTransport } from "../transport/transport.ts";
 import { type Answer, broadcast, type BroadcastOptions, checkBroadcast, type UnaryNames } from "./broadcast.ts";
+import { cacheOf } from "./cache.ts";
 import { CallMaker, joined, type Promises } from "./call_maker.ts";
+import { type CallPath, callPath } from "./call_path.ts";
 import { type CallOptions, CLIENT_OPTIONS, type ClientOptions } from "./options.ts";
 import { ReplyStream } from "./reply_stream.ts";
+import { type ClientStats, statsOf } from "./stats.ts";
 import type { ServiceClient } from "./typed.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-
-/** What a client has done and knows. */
-export interface ClientStats {
-  /** What was counted since it was made. */
-  readonly counters: Readonly<Counters>;
-  /** How the circuit breakers stand, if there are any. */
-  readonly breakers: readonly BreakerState[];
-  /** The routing rules that it goes by. */
-  readonly rules: {
-    /** Which version of its center's rules it has; 0 when there never was one. */
-    readonly version: number;
-    /** How many of them there are for it. */
-    readonly count: number;
-    /** Whether any center can be heard. */
-    readonly watching: boolean;
-    /** How old they may be, in milliseconds: 0 while the center that they are from can be heard, `Infinity` when none could. */
-    readonly staleMs: number;
-  };
-  /** The services that were called. */
-  readonly services: readonly {
-    readonly name: string;
-    /** Whether any registry can be heard. */
-    readonly watching: boolean;
-    /** How old what is known may be, in milliseconds: 0 while `watching`, `Infinity` when no registry was ever heard. */
-    readonly staleMs: number;
-    /** How well each registry can be heard. */
-    readonly sources: readonly SourceStatus[];
-    /** How many tokens are left for retries and hedges; at half of the budget or fewer there are none. */
-    readonly retryTokens: number;
-    readonly instances: readonly {
-      readonly id: string;
-      readonly endpoint: string;
-      /** What the channel to it is doing: `idle`, `connecting`, `ready`, `failing` or `closed`. */
-      readonly state: string;
-      /** How many connections with it are open. */
-      readonly connections: number;
-      /** How many calls it has running there, streams included. */
-      readonly inFlight: number;
-      /** How long its replies take, in milliseconds; 0 unless the balancer goes by it. */
-      readonly latencyMs: number;
-      /** Which share of its calls it failed of late, 0 to 1; 0 unless the balancer goes by it. */
-      readonly errorShare: number;
-      /** What it last said about its load, if that was a moment ago. */
-      readonly load: LoadReport | undefined;
-      /** Whether it is left out for a while because it has failed too many calls. */
-      readonly ejected: boolean;
-      /** How many times it was ejected since it is known. */
-      readonly ejections: number;
-      /** Whether its registry doubts that it lives. */
-      readonly suspect: boolean;
-      /** Whether it is a last resort: one registry has missed it, and only one that can't be heard has not. */
-      readonly doubtful: boolean;
-    }[];
-  }[];
-}
 
 /**
  * Where services are called: finds instances, picks one for each call, and shares one connection with each.
@@ -117,7 +58,7 @@ export class Client implements AsyncDisposable {
   readonly #sources: readonly Source[];
   readonly #invoke: Invoker;
   readonly #budgets: RetryBudgets;
-  #breaker: Breaker | undefined;
+  readonly #path: CallPath;
   readonly #calls: CallMaker;
   readonly #closing = new AbortController();
   #closed = false;
@@ -168,56 +109,18 @@ export class Client implements AsyncDisposable {
     const ejection = options.ejection === false ? undefined : checkEjection(options.ejection);
     checkBalancer(balancer);
     checkBoolean("warmUp", warmUp);
-    const cluster = { balancer, ejection, warmUp, store: storeOf(options) };
+    const cluster = { balancer, ejection, warmUp, store: cacheOf(options) };
     this.#cluster = new Cluster(this.#sources, cluster, this.#settings, transport);
     const policy = checkRetry(options.retry === false ? {} : options.retry ?? {});
     this.#budgets = new RetryBudgets(policy.budgetTokens, policy.tokensPerSuccess);
-    this.#invoke = this.#wrap(options);
-  }
-
-  /** What stands between a call and the cluster; the first is outermost. */
-  #wrap(options: ClientOptions): Invoker {
-    const { counters, platform, timers, logger } = this.#settings;
-    const shared = { platform, signal: this.#closing.signal, budgets: this.#budgets };
-    const own: Interceptor[] = (options.fallbacks ?? []).map((fallback) =>
-      fallback({
-        onUsed: () => void counters.callsFallenBack++,
-        onFailed: ({ procedure }, thrown) => this.#caught(`The fallback of "${procedure}" failed`, thrown),
-      })
+    const { signal } = this.#closing;
+    const caught = (what: string, thrown: unknown) => this.#caught(what, thrown);
+    this.#path = callPath(
+      options,
+      { settings: this.#settings, budgets: this.#budgets, signal, caught },
+      this.#cluster.invoke,
     );
-    if (options.breaker !== undefined) {
-      this.#breaker = breaker(options.breaker, {
-        platform,
-        onRefused: () => void counters.callsBroken++,
-        onState: ({ name, state, reason }) => {
-          if (state === "open") counters.breakersOpened++;
-          logger.info(`The circuit breaker of "${name}" is ${state.replace("_", " ")}${reason && `: ${reason}`}`);
-        },
-      });
-      own.push(this.#breaker);
-    }
-    if (options.hedge !== undefined) {
-      own.push(hedge(options.hedge, {
-        ...shared,
-        budgets: options.retry === false ? undefined : this.#budgets,
-        after: (ms, fire) => timers.after(ms, fire),
-        onHedge: () => void counters.callsHedged++,
-        onWin: () => void counters.hedgesWon++,
-      }));
-    }
-    if (options.retry !== false) {
-      own.push(retry(options.retry, {
-        ...shared,
-        onRetry: () => void counters.callsRetried++,
-        onThrottled: () => void counters.retriesThrottled++,
-      }));
-    }
-    const invoke = compose(own, this.#cluster.invoke);
-    const { interceptors = [] } = options;
-    if (interceptors.length === 0) return invoke;
-    return contain(compose(interceptors, invoke), ({ procedure }, thrown) => {
-      this.#caught(`An interceptor failed during "${procedure}"`, thrown);
-    });
+    this.#invoke = this.#path.invoke;
   }
 
   /** What a user's function threw must not change how the call ends. */
@@ -314,38 +217,7 @@ export class Client implements AsyncDisposable {
 
   /** What it has done and knows. */
   stats(): ClientStats {
-    const { rules } = this.#cluster;
-    return {
-      counters: { ...this.#settings.counters },
-      breakers: this.#breaker?.states() ?? [],
-      rules: {
-        version: rules?.version ?? 0,
-        count: rules?.size ?? 0,
-        watching: rules?.watching ?? false,
-        staleMs: rules?.staleMs ?? Infinity,
-      },
-      services: this.#cluster.views.map((view) => ({
-        name: view.service,
-        watching: view.resolver.watching,
-        staleMs: view.resolver.staleMs,
-        sources: view.resolver.sources,
-        retryTokens: this.#budgets.tokens(view.service),
-        instances: view.members.map((member) => ({
-          id: member.instance.id,
-          endpoint: member.endpoint,
-          state: member.channel.state,
-          connections: member.channel.connectionCount,
-          inFlight: member.inFlight,
-          latencyMs: member.latencyMs,
-          errorShare: member.errorShare,
-          load: member.load && { ...member.load },
-          ejected: member.ejectedAt !== undefined,
-          ejections: member.ejections,
-          suspect: member.suspect,
-          doubtful: member.doubtful,
-        })),
-      })),
-    };
+    return statsOf(this.#cluster, this.#settings.counters, this.#budgets, this.#path.breaker);
   }
 
   /** Ends everything at once: calls that are running fail with `unavailable`. Harmless the second time. */
@@ -446,23 +318,6 @@ export class Client implements AsyncDisposable {
       explain: (error) => this.#explain(error, call),
     });
   }
-}
-
-/** Where what registries list is kept for a later start. @throws {TypeError} when there is nothing to keep, or no place for it */
-function storeOf({ cache, endpoints, registry }: ClientOptions): TextStore | undefined {
-  if (cache === undefined) return undefined;
-  if (endpoints !== undefined) throw new TypeError("Cannot keep a cache: endpoints that are given need none");
-  if (typeof cache !== "string") {
-    if (typeof cache?.load === "function" && typeof cache.save === "function") return cache;
-    throw new TypeError('Cannot keep a cache: it must be "file", the path of a folder, or a store with load and save');
-  }
-  if (cache === "") throw new TypeError("Cannot keep a cache: the path of its folder is empty");
-  if (cache !== "file") return fileStore(cache);
-  // Registries of one's own have no address that would tell one from another.
-  if (registry !== undefined) {
-    throw new TypeError("Cannot keep a cache of a registry: give the path of a folder for it");
-  }
-  return fileStore(cacheFolder());
 }
 
 const NO_OPTIONS: CallOptions = Object.freeze({});

@@ -1,6 +1,6 @@
 /** A balancer that puts down what it is given and what it picks. */
 import type { Balancer, Candidate } from "../../src/balancer/balancer.ts";
-import type { ClientStats } from "../../src/client/client.ts";
+import type { ClientStats } from "../../src/client/stats.ts";
 import { seededRandom } from "../../src/testing/seeded_random.ts";
 import type { Recorder } from "./history.ts";
 
