@@ -34,27 +34,33 @@ export const convergence: Checker = (story) => {
   return problems.slice(0, 1);
 };
 
-/** 14: a client that knew somebody knows nobody only if a center said so that had not just started, or had known somebody itself. */
+/** 14: a client that knew somebody knows nobody only if a center said that they left, or that nobody is there and not just started. */
 export const noEmptyShock: Checker = (story) => {
   const views = story.records.filter(isView);
   const centers = livesOf(views.filter(({ what }) => what === "lists")) as Lists[][];
   if (centers.length === 0 || story.begin.corrupts) return [];
+  const listings = story.records.filter((record) => record.what === "listing");
   const problems: Problem[] = [];
   for (const life of livesOf(views.filter(({ what }) => what === "knows"))) {
     for (const [i, view] of life.entries()) {
       if (i === 0 || view.ids.length > 0) continue;
-      if (centers.some((lists) => saidNobody(lists, life[i - 1].at - LATE_MS, view.at))) continue;
-      const seen = `${view.node} knew ${life[i - 1].ids.join()} and then nobody`;
+      const before = life[i - 1];
+      const [from, to] = [before.at - LATE_MS, view.at];
+      const left = listings.filter(({ at }) => at >= from && at <= to).flatMap(({ changes }) =>
+        changes.filter(({ cause }) => cause !== undefined).map(({ id }) => id)
+      );
+      if (before.ids.every((id) => left.includes(id)) || centers.some((lists) => saidNobody(lists, from, to))) continue;
+      const seen = `${view.node} knew ${before.ids.join()} and then nobody`;
       problems.push({ invariant: "14 empty shock", seen, at: view.at });
     }
   }
   return problems.slice(0, 1);
 };
 
-/** Whether a center listed nobody at some time between, and not only because it had just started. */
+/** Whether a center that had not just started listed nobody at some time between. */
 function saidNobody(lists: readonly Lists[], from: number, to: number): boolean {
   return lists.some(({ at, ids, warming }, i) =>
-    ids.length === 0 && (!warming || i > 0) && at <= to && (lists[i + 1]?.at ?? Infinity) >= from
+    ids.length === 0 && !warming && at <= to && (lists[i + 1]?.at ?? Infinity) >= from
   );
 }
 
