@@ -269,6 +269,28 @@ scene(
   },
 );
 
+scene(
+  "What a call brought that leaves while it waits is paid back",
+  { limit: 1 },
+  async ({ client, clock, held, server }) => {
+    const work = client.service(Work);
+    const call = work.hold("a", { timeoutMs: Infinity });
+    await clock.settle();
+    // All in all more than the connection lets a client send before anything is consumed.
+    for (let round = 0; round < 400; round++) {
+      const cancel = new AbortController();
+      const left = failure(work.swallow("x".repeat(50_000), { signal: cancel.signal }));
+      await clock.settle();
+      assertEquals(server.stats().admission!.waiting, 1, `in round ${round}`);
+      cancel.abort();
+      await left;
+      await clock.settle();
+    }
+    held.get("a")!();
+    await call;
+  },
+);
+
 scene("A drain lets calls that wait run", { limit: 1, targetMs: Infinity }, async ({ client, clock, held, server }) => {
   const work = client.service(Work);
   const calls = [work.hold("a"), work.hold("b")];

@@ -167,6 +167,18 @@ Deno.test("hedge.ts, answers slow calls from another server", async () => {
   assert(hedges > 0 && won > 0 && hedges >= won, stdout);
 });
 
+Deno.test("overload.ts, refuses what is too much, where it has admission", async () => {
+  const { code, stdout, stderr } = await run("overload.ts", "0.5");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const rows = [...stdout.matchAll(/^(without|an? .*?) +(\d+) +(\d+) +(\S+) +(\d+) %$/gm)]
+    .map(([, name, perSecond, , , refused]) => [name, Number(perSecond), Number(refused) > 0] as const);
+  assertEquals(rows.length, 9, stdout);
+  for (const [name, perSecond, refused] of rows) {
+    if (name === "without") assert(!refused, stdout);
+    else if (perSecond === 2_000) assert(refused, stdout);
+  }
+});
+
 Deno.test("zones.ts, keeps calls near while there is room, and sends only the excess further away", async () => {
   const { code, stdout, stderr } = await run("zones.ts", "200");
   assertEquals({ code, stderr }, { code: 0, stderr: "" });

@@ -9,6 +9,10 @@ export function beginOf(config: Config, slackMs: number): Happening {
     slackMs,
     ...(config.faults.length === 0 ? { calmMs: 20 * config.link.latencyMs! } : {}),
     corrupts: config.faults.includes("flips"),
+    sheds: sheds(config),
+    ...(config.admission !== false && typeof config.admission.limit === "number"
+      ? { limit: config.admission.limit }
+      : {}),
     servers: config.servers,
     ...(isDrainsOnly(config) ? { drainsOnly: true } : {}),
     maxStreams: server.maxStreams!,
@@ -25,8 +29,13 @@ export function beginOf(config: Config, slackMs: number): Happening {
   };
 }
 
+function sheds({ admission }: Config): boolean {
+  return admission !== false && admission.limit !== undefined;
+}
+
 /** Whether nothing happens but that servers drain. Breakers fail calls, and servers with few places refuse them, at any time. */
-function isDrainsOnly({ faults, breaker, limits }: Config): boolean {
-  const roomy = (limits.server.maxStreams ?? 256) >= 256;
+function isDrainsOnly(config: Config): boolean {
+  const { faults, breaker, limits } = config;
+  const roomy = (limits.server.maxStreams ?? 256) >= 256 && !sheds(config);
   return faults.length === 1 && faults[0] === "drain" && breaker === undefined && roomy;
 }

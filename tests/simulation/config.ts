@@ -1,4 +1,5 @@
 /** What a run is made of: drawn from its seed, and changed by hand to make a failure smaller. */
+import type { AdmissionOptions } from "../../src/admission/options.ts";
 import type { Limits } from "../../src/core/limits.ts";
 import type { EjectionOptions } from "../../src/cluster/ejector.ts";
 import type { BreakerOptions } from "../../src/interceptor/breaker.ts";
@@ -48,6 +49,7 @@ export interface Config {
   readonly limits: { readonly server: Partial<Limits>; readonly client: Partial<Limits> };
   /** How long a registration lasts without a beat. */
   readonly ttlMs: number;
+  readonly admission: AdmissionOptions | false;
   readonly retry: RetryOptions | false;
   readonly hedge: HedgeOptions | undefined;
   readonly breaker: Required<Pick<BreakerOptions, "per" | "openMs" | "probes">> & BreakerOptions | undefined;
@@ -120,6 +122,7 @@ export function configOf(seed: number, overrides: Overrides = {}): Config {
       server: { ...limitsOf(dice), ...(drains ? { maxStreams: 256, streamStallMs: 30_000 } : {}) },
       client: { ...limitsOf(dice), ...(drains ? { streamStallMs: 30_000 } : {}) },
     },
+    admission: drains ? {} : admissionOf(Dice.for(seed, "admission")),
     retry: dice.chance(0.15) ? false : dice.chance(0.5) ? {} : {
       maxAttempts: dice.between(1, 5),
       firstBackoffMs: dice.magnitude(1, 300),
@@ -215,6 +218,18 @@ function guardsOf(dice: Dice): Pick<Config, "hedge" | "breaker"> {
   };
 }
 
+function admissionOf(dice: Dice): AdmissionOptions | false {
+  const queue = {
+    maxWaiting: dice.pick([1, 3, 100]),
+    maxWaitingBytes: dice.pick([0, 5_000, 1_048_576]),
+    maxWaitMs: dice.pick([50, 5_000]),
+    targetMs: dice.pick([5, 100, Infinity]),
+  };
+  const limit = dice.pick([1, 2, 8, "adaptive"] as const);
+  const adaptive = { limit, startLimit: 2, minLimit: 1, maxLimit: 16, ...queue };
+  return dice.chance(0.4) ? {} : dice.chance(0.15) ? false : limit === "adaptive" ? adaptive : { limit, ...queue };
+}
+
 function limitsOf(dice: Dice): Partial<Limits> {
   return {
     maxStreams: dice.pick([1, 2, 5, 256, 256]),
@@ -249,6 +264,7 @@ export function describeConfig(config: Config): string {
     `link: ${JSON.stringify(linkOf(config))}`,
     `limits of servers: ${JSON.stringify(config.limits.server)}`,
     `limits of clients: ${JSON.stringify(config.limits.client)}`,
+    `admission: ${JSON.stringify(config.admission)}`,
     `hedge: ${JSON.stringify(hedge)}, breaker: ${JSON.stringify(breaker)}`,
     `habits: ${JSON.stringify(config.habits)}`,
     `balancer: ${balancer}, ejection: ${JSON.stringify(ejection)}, warm-up: ${warmUp}`,

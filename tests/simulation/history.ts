@@ -24,6 +24,10 @@ export interface Begin extends Base {
   readonly calmMs?: number;
   /** Whether bytes were changed on the way, so that what was read says nothing. */
   readonly corrupts: boolean;
+  /** Whether servers may refuse calls because they have as many as they are to have. */
+  readonly sheds: boolean;
+  /** How many calls a server runs at once, where that is a number. */
+  readonly limit?: number;
   /** `limits.maxStreams` of the servers. */
   readonly maxStreams: number;
   /** `limits.streamWindowBytes` of the servers and of the clients. */

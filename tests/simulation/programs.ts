@@ -129,6 +129,7 @@ export function serverProgram(
       platform,
       transport,
       limits: config.limits.server,
+      admission: config.admission,
       logger,
       ...(config.centers > 0 ? { center: centersOf(config), ttlMs: config.ttlMs } : {}),
     });

@@ -119,10 +119,10 @@ export const truthOfErrors: Checker = (story) => {
     const nested = story.nestedOf(call.id);
     const possible = outcome === call.fail || outcome === "unavailable" || outcome === "deadline_exceeded" ||
       (outcome === "cancelled" && (cancels.length > 0 || call.parent !== undefined)) ||
-      (outcome === "resource_exhausted" && call.full) ||
+      (outcome === "resource_exhausted" && (call.full || story.begin.sheds)) ||
       nested.some((other) => other.settled[0]?.outcome === outcome);
     if (!possible) problems.push(problem("4 truth", `${nameOf(one)} ended with ${outcome}: ${message}`, settled.at));
-    if (call.must) {
+    if (call.must && !(outcome === "resource_exhausted" && story.begin.sheds)) {
       problems.push(
         problem(
           "22 progress",

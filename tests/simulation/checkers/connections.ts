@@ -21,6 +21,24 @@ export const concurrency: Checker = (story) => {
   return problems.slice(0, 1);
 };
 
+/** 7 as well: never more handlers run on a server than its admission lets in, whatever became of their callers. */
+export const admission: Checker = (story) => {
+  const { limit = Infinity } = story.begin;
+  const running = new Map<string, Set<string>>();
+  for (const record of story.records) {
+    if (record.what !== "enter" && record.what !== "leave") continue;
+    const server = `${record.node}/${record.life}`;
+    const runs = running.get(server) ?? new Set();
+    running.set(server, runs);
+    if (record.what === "leave") runs.delete(record.run);
+    else if (runs.add(record.run).size > limit) {
+      const seen = `${runs.size} handlers run at once on ${server}, where ${limit} may (admission.limit)`;
+      return [{ invariant: "7 concurrency", seen, at: record.at }];
+    }
+  }
+  return [];
+};
+
 /** Two sides of ours never break the protocol. */
 export const protocolKept: Checker = (story) =>
   story.records.filter((record) => record.what === "violation").map((record) => ({

@@ -1,7 +1,7 @@
 /** All checkers. A group of invariants has a file of its own; what is listed here is checked in every run, simulated or real. */
 import { atMostOnce, cancels, deadlines, settleOnce, truthOfErrors } from "./calls.ts";
 import { type Checker, type Problem, Story } from "./checker.ts";
-import { concurrency, protocolKept } from "./connections.ts";
+import { admission, concurrency, protocolKept } from "./connections.ts";
 import { balancers, drains, ejections } from "./cluster.ts";
 import { breakers, retryBudget } from "./guards.ts";
 import { convergence, noEmptyShock } from "./listings.ts";
@@ -18,6 +18,7 @@ const CHECKERS: readonly Checker[] = [
   streams,
   backpressure,
   concurrency,
+  admission,
   protocolKept,
   cancels,
   convergence,
