@@ -103,7 +103,8 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new TypeError(`Cannot read "${text}" in the store's URL: its percent signs stand for nothing`);
+    // Not what it is: it may be most of a password.
+    throw new TypeError("Cannot read the user or the password in the store's URL: its percent signs stand for nothing");
   }
 }
 

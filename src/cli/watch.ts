@@ -8,7 +8,7 @@ import type { Cursor, WatchEvent } from "../registry/registry.ts";
 import { checked } from "./args.ts";
 import { centerClient, centersOf } from "./center_client.ts";
 import { CENTER, type Command, TOKEN } from "./command.ts";
-import { type Io, untilStopped } from "./io.ts";
+import type { Io } from "./io.ts";
 import { Columns } from "./table.ts";
 import { printable, styled, timestamp } from "./text.ts";
 
@@ -141,6 +141,10 @@ const SIGNS = { "+": "green", "?": "yellow", "-": "red" } as const;
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  using _timer = runtimePlatform.clock.timer(ms, resolve);
-  await Promise.race([promise, untilStopped(signal)]);
+  const wake = () => resolve();
+  using _timer = runtimePlatform.clock.timer(ms, wake);
+  signal.addEventListener("abort", wake);
+  if (signal.aborted) wake();
+  await promise;
+  signal.removeEventListener("abort", wake);
 }

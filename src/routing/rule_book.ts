@@ -171,8 +171,8 @@ export class RuleBook {
    * several at once.
    */
   async *watch({ after, signal }: RuleWatchOptions = {}): AsyncGenerator<RuleEvent, void> {
-    const { promise: left, resolve } = Promise.withResolvers<void>();
-    const leave = () => resolve();
+    let wake = () => {};
+    const leave = () => wake();
     signal?.addEventListener("abort", leave);
     try {
       for (let place = after, first = true; !signal?.aborted; first = false) {
@@ -181,7 +181,12 @@ export class RuleBook {
         place = event;
         // Whoever resumed is told at once that it worked, even if there is nothing to tell.
         if (first || event.services.length > 0) yield event;
-        if (!signal?.aborted) await Promise.race([changed, left]);
+        if (signal?.aborted) return;
+        // Not a race with a promise that lasts as long as the watch: that would remember every change.
+        const { promise, resolve } = Promise.withResolvers<void>();
+        wake = resolve;
+        void changed.then(resolve);
+        await promise;
       }
     } finally {
       signal?.removeEventListener("abort", leave);

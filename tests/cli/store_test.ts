@@ -86,6 +86,7 @@ Deno.test("erpc center, a store that can't be used, says so, exit code 2", async
     ["redis://a:1,b:2", /one address/],
     ["redis://:secret@host/name", /number of a database/],
     ["etcd://%zz:x@host", /percent/],
+    ["redis://me:my%secret@host", /^(?!.*secret).*percent/],
     ["etcd://ann@host", /username and password/],
     ["etcd://host:99999", /URL/],
   ];

@@ -153,3 +153,31 @@ Deno.test("RuleBook.watch: what was missed, then each change; a slow reader gets
   assertEquals([(await a).done, (await b).done], [true, true]);
   assertEquals((await book.watch({ signal: stop.signal }).next()).done, true);
 });
+
+Deno.test("RuleBook.watch: changes without end leave nothing behind", async () => {
+  const book = new RuleBook("e");
+  const stop = new AbortController();
+  const { then } = Promise.prototype;
+  const waiting = new Map<Promise<unknown>, number>();
+  let told = 0;
+  try {
+    Promise.prototype.then = function (this: Promise<unknown>, ...args: unknown[]) {
+      waiting.set(this, (waiting.get(this) ?? 0) + 1);
+      return then.apply(this, args as never) as never;
+    } as typeof then;
+    const loop = (async () => {
+      for await (const _ of book.watch({ signal: stop.signal })) told++;
+    })();
+    for (let change = 1; change <= 200; change++) {
+      book.set(ruleOf({ name: "r", priority: change }));
+      for (let turn = 0; turn < 20; turn++) await undefined;
+    }
+    stop.abort();
+    await loop;
+  } finally {
+    Promise.prototype.then = then;
+  }
+  assertEquals(told, 201);
+  // Each is waited on by one, or by two; one that all of them had waited on would have grown with every change.
+  assert(Math.max(...waiting.values()) <= 3, `${Math.max(...waiting.values())} wait on one promise`);
+});
