@@ -39,6 +39,8 @@ export interface AnswerHost extends StreamHost {
 export type Verdict = "pass" | "run" | "wait" | "later";
 
 const status = new Status();
+/** What a status takes at most beside details, metadata and trailers: above all its text. */
+const STATUS_BYTES = 2_048;
 
 /** A call that the other side makes, and what its handler sees of it. */
 export class IncomingCall extends Stream implements Arrival, Context, Waiter {
@@ -494,7 +496,7 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
         const named = Metadata.received([[REASON_KEY, error.reason]]);
         status.trailers = merged(status.trailers, named);
       }
-      if (error.details !== undefined) status.details = toBytes(this.#codec.encode(error.details));
+      if (error.details !== undefined) status.details = this.#detailsOf(error);
     } else if (reply !== undefined && reply.messages === undefined) {
       encoded = this.#codec.encode(reply.message);
       checkSize(encoded, hello.maxMessageBytes, this.procedure);
@@ -505,6 +507,30 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
     sender.forget(this);
     status.load = this.#owner.loadToTell();
     this.#ended = sender.sendEnd(this, encoded, status);
+  }
+
+  /**
+   * The details of an error as they travel. They are left out where they can't be encoded, or the frame of a status, which is
+   * never cut, has no room for them: that the call failed, and how, matters more.
+   */
+  #detailsOf({ details }: RpcError): Uint8Array | undefined {
+    const { logger } = this.host.settings;
+    let encoded: Uint8Array;
+    try {
+      encoded = toBytes(this.#codec.encode(details));
+    } catch (error) {
+      logger.error(`Cannot encode the details of the error of "${this.procedure}" as ${this.#codec.name}`, error);
+      return undefined;
+    }
+    const { metadata, trailers } = status;
+    const room = this.host.hello.maxFrameBytes - STATUS_BYTES - (metadata?.mostBytes ?? 0) - (trailers?.mostBytes ?? 0);
+    if (encoded.length <= room) return encoded;
+    logger.error(
+      `Cannot send ${encoded.length} bytes of details with the error of "${this.procedure}": there is room for ${
+        Math.max(0, room)
+      } (the receiver's limits.maxFrameBytes)`,
+    );
+    return undefined;
   }
 
   /** The stream is over without END. */

@@ -11,7 +11,10 @@ export interface RpcErrorOptions {
   executed?: Executed;
   /** The name of an error that the contract declares. */
   reason?: string;
-  /** A value for the caller's program rather than for its reader; travels in the codec of the call. */
+  /**
+   * A value for the caller's program rather than for its reader; travels in the codec of the call. It must fit into a frame of the
+   * receiver's, 1 MiB by default, and is left out if it does not.
+   */
   details?: unknown;
   /** What came, or goes, with the failure: trailers by another name. */
   metadata?: Metadata;
