@@ -124,6 +124,8 @@ export class RedisStore implements Store {
       const told: StoreChange[] = [];
       for (const [id, fields] of entries) {
         const { number: is, change } = this.#read(fields);
+        // Somebody else's: behind it nobody could tell any more whether one is missing.
+        if (!Number.isSafeInteger(is)) return;
         checkNumber(is - 1);
         if (is > number + 1) return;
         [number, at] = [is, id];

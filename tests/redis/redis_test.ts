@@ -126,6 +126,23 @@ storeTest("Redis", "redisRegistry, a change is lost on its way, reads everything
   assertEquals([watch.removals, registry.state], [[], "current"]);
 });
 
+storeTest("Redis", "redisRegistry, somebody else's entry among the changes, hides none that is missing", async () => {
+  await using scene = open({ prefix: "{foreign}" });
+  const { registry, ask } = scene;
+  await using watch = follow(registry, "*");
+  await watch.begin();
+  await registry.register(instanceOf("a"));
+  await watch.until("a", () => watch.listed.has("a"));
+  const entry = JSON.stringify({ instance: instanceOf("b"), ttlMs: 15_000 });
+  await ask("HSET", "{foreign}:instance:b", "incarnation", "1", "token", "t", "ttlMs", "15000", "entry", entry);
+  await ask("ZADD", "{foreign}:deadlines", "99999999999999", "b");
+  await ask("INCR", "{foreign}:number");
+  await ask("XADD", "{foreign}:changes", "*", "who", "knows");
+  await registry.register(instanceOf("c"));
+  await watch.until("b", () => watch.listed.has("b") && watch.listed.has("c"));
+  assertEquals([watch.removals, registry.state], [[], "current"]);
+});
+
 storeTest("Redis", "redisRegistry, everything is flushed while it follows, evicts nobody who returns", async () => {
   await using flushed = await startRedis();
   await using scene = open({}, flushed.port);
