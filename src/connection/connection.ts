@@ -452,9 +452,12 @@ export class Connection implements CallHost, AnswerHost, Watched {
     while (this.#over === undefined && frames.next()) {
       this.#onFrame(frames.kind, frames.flags, frames.stream);
       if (frames.kind === Kind.open && ++calls === CALLS_PER_TURN) {
+        // Others have their turn; the answers so far leave together with those to the frames that are here already.
+        this.outbox.hold();
         return this.settings.platform.turn().then(() => this.#takeFrames());
       }
     }
+    this.outbox.release();
     this.#watchdog.framesTaken(frames.partialBytes, this.heardAt);
     return undefined;
   }
@@ -693,6 +696,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const { counters, logger } = this.settings;
     counters.violations++;
     logger.warn(`Closed the connection with ${this.peer.endpoint}: ${error.message}`);
+    this.outbox.release();
     writeGoAway(this.outbox.data, {
       lastStream: Math.max(0, this.#lastPeerStream),
       code: error.goAwayCode,

@@ -16,6 +16,8 @@ const FULL_BYTES = 256 * 1024;
 /** What a buffer keeps when it has nothing to do. */
 const KEPT_BYTES = 64 * 1024;
 const FIRST_BYTES = 512;
+/** How much is held back for what is about to come. */
+const HELD_BYTES = 16 * 1024;
 
 /** Where the frames of one connection leave. */
 export class Outbox {
@@ -35,6 +37,7 @@ export class Outbox {
   readonly #failed: (cause: unknown) => void;
   #spare: ByteWriter | undefined;
   #scheduled = false;
+  #held = false;
   #closed = false;
   #idle: (() => void)[] = [];
   readonly #run = () => void this.#drain();
@@ -72,8 +75,21 @@ export class Outbox {
   /** Makes sure that what is in `data` leaves at the end of this turn, or after the write that is under way. */
   schedule(): void {
     if (this.#scheduled || this.#closed) return;
+    if (this.#held && this.data.length < HELD_BYTES) return;
     this.#scheduled = true;
     if (!this.writing) queueMicrotask(this.#run);
+  }
+
+  /** More is about to come from frames that are here already: what there is waits for it, up to a size, until `release`. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** Nothing more comes for now. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.schedule(); // there may be nothing in it, and fragments that wait
   }
 
   /** Resolves when everything was written, or nothing more will be. */
@@ -90,6 +106,7 @@ export class Outbox {
   }
 
   async #drain(): Promise<void> {
+    if (this.#held && this.data.length < HELD_BYTES) return void (this.#scheduled = false);
     this.writing = true;
     try {
       while (!this.#closed) {

@@ -209,6 +209,37 @@ for (const [name, bytes, code] of violations) {
   });
 }
 
+scene("a violation behind many calls in one read is answered, and so are they", async ({ dial, host }) => {
+  const peer = await dial().greet();
+  const calls = Array.from({ length: 80 }, (_, n) => openFrame(1 + 2 * n, n === 0 ? "t/echo" : 0, "1"));
+  const sent = peer.send(joined([...calls, frame(77, 0, 0, "x")]));
+  let answers = 0;
+  for (let frame; (frame = await peer.next())?.kind !== Kind.goAway;) if (frame?.kind === Kind.end) answers++;
+  assertEquals(answers, 80);
+  await sent;
+  assertEquals(host.settings.counters.violations, 1);
+});
+
+scene("a long answer behind many calls in one read arrives", async ({ dial }) => {
+  const peer = await dial().greet({ streamWindowBytes: 2 ** 20, connectionWindowBytes: 2 ** 20 });
+  const long = openFrame(1, "t/echo", `"${"x".repeat(100_000)}"`);
+  const calls = Array.from({ length: 31 }, (_, n) => openFrame(3 + 2 * n, 0, "1"));
+  const sent = peer.send(joined([long, ...calls]));
+  let bytes = 0;
+  for (let ends = 0; ends < 32;) {
+    const { kind, payload } = (await peer.next())!;
+    if (kind === Kind.end) ends++;
+    if (kind === Kind.data) bytes += payload.length;
+  }
+  assert(bytes > 60_000, `${bytes} bytes`);
+  await sent;
+});
+
+/** Several frames as one piece. */
+function joined(frames: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(frames.flatMap((frame) => [...frame]));
+}
+
 scene("H8 an unknown kind that may be skipped is passed over", async ({ dial, host }) => {
   const peer = await dial().greet();
   await peer.send(frame(200, Flag.skippable | 0x33, 7, "whatever"), openFrame(1, "t/echo", '"hi"'));
