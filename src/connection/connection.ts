@@ -53,6 +53,8 @@ const CALLS_PER_TURN = 32;
 const FULL_MS = 100;
 /** Beyond this share of the stream numbers, no new call begins: the connection is replaced. */
 const LAST_OWN_STREAM = Math.floor(MAX_STREAM_ID * 0.75);
+/** How long a side that has answered calls waits for the other to close the connection, once nothing runs on it any more. */
+const LINGER_MS = 1_000;
 /** How many frames that cost no credit may wait for a peer that does not read. */
 const MAX_CONTROL_FRAMES = 1_000;
 /** How long the other side is not told of the load again. */
@@ -115,6 +117,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   #peerGone: { lastStream: number; reason: string } | undefined;
   #goneLast: number | undefined;
   #over: string | undefined;
+  #linger: Disposable | undefined;
   #late = false;
   #resolveClosed!: () => void;
   #pingNumber = 0;
@@ -713,6 +716,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const { counters, logger } = this.settings;
     this.#watchdog.stop();
     this.#fullUntil?.[Symbol.dispose]();
+    this.#linger?.[Symbol.dispose]();
     counters.connectionsClosed++;
     counters.callsLost += this.#streams.size;
     logger.debug(`The connection with ${this.peer.endpoint} is over: ${reason}`);
@@ -736,11 +740,15 @@ export class Connection implements CallHost, AnswerHost, Watched {
       return;
     }
     void this.outbox.flushed().then(() => {
-      if (this.#streams.size === 0 && this.#handlers === 0) this.#end(this.#peerGone?.reason ?? "it is going away");
+      if (this.#streams.size > 0 || this.#handlers > 0) return;
+      const end = () => this.#end(this.#peerGone?.reason ?? "it is going away");
+      // Closing takes back what the other side has not read, if anything of it is on its way here: whoever has answered calls
+      // leaves it to the other, who ends the connection when it has read the last answer.
+      if (this.#lastPeerStream <= 0) end();
+      else this.#linger ??= this.settings.timers.after(LINGER_MS, end);
     });
   }
 
-  /** Something ended: perhaps there is nothing left. */
   #rest(): void {
     if (this.#streams.size > 0 || this.#handlers > 0) return;
     if (this.#goneLast !== undefined || this.#peerGone !== undefined) this.#endWhenDone();

@@ -10,8 +10,11 @@ import {
   Server,
   type ServerOptions,
 } from "@erpc/erpc";
+import { Simulation } from "../../src/testing/simulation.ts";
 import { virtualPlatform } from "../../src/testing/virtual_clock.ts";
 import { systemTransport, type Transport } from "../../src/transport/transport.ts";
+import { ANYBODY } from "../support/anybody.ts";
+import { Words, words } from "../support/words.ts";
 
 let scenes = 0;
 
@@ -227,4 +230,44 @@ Deno.test("closing a server does not wait for a center that stands still", async
   await scene.clock.advance(2_100);
   assertEquals(closed, true);
   await closing;
+});
+
+Deno.test("X23 the last answers before a server is gone arrive, also while the client still sends and leaves by itself", async () => {
+  for (let messages = 1; messages <= 20; messages++) {
+    const simulation = new Simulation({ seed: messages, link: { latencyMs: 5 } });
+    await simulation.run(async () => {
+      await simulation.node("center").start(async ({ platform, transport }) => {
+        const center = new Center({ platform, transport, tokens: ANYBODY });
+        await center.listen("tcp://center:7700");
+        return center;
+      });
+      const server = await simulation.node("server").start(async ({ platform, transport, sleep }) => {
+        const server = new Server({ platform, transport, id: "server", center: "tcp://center:7700" });
+        server.handle(Words, {
+          ...words,
+          async *search() {
+            await sleep(500);
+            for (let line = 0; line < messages; line++) {
+              await sleep(6);
+              yield { line, text: "x".repeat(150) };
+            }
+          },
+        });
+        await server.listen("tcp://server:4000");
+        return server;
+      });
+      // What it has read it gives back at once: something is on its way to the server whenever that closes.
+      const limits = { streamWindowBytes: 1024 };
+      const client = await simulation.node("client").start(({ platform, transport }) =>
+        new Client({ platform, transport, limits, center: "tcp://center:7700", retry: false })
+      );
+      const reading = Array.fromAsync(client.service(Words).search({ pattern: "" }));
+      await simulation.sleep(200);
+      const report = await server.drain({ graceMs: 10_000 });
+      await simulation.node("server").stop();
+      assertEquals((await reading).length, messages);
+      assertEquals([report.proven, report.cutCalls], [true, 0]);
+      await simulation.stop();
+    });
+  }
 });
