@@ -51,6 +51,8 @@ export class Watchdog extends TimerEntry {
   #partialSince: number | undefined;
   #writes = 0;
   #progressAt: number;
+  /** Whether a write was under way when it looked last. */
+  #sawWriting = false;
   #busyAt: number;
 
   /** Makes one that begins to look at `now`. */
@@ -147,7 +149,9 @@ export class Watchdog extends TimerEntry {
     if (this.#askedAt !== undefined && now >= this.#askedAt + this.#pingTimeoutMs) {
       return `no answer to a ping in ${this.#pingTimeoutMs} ms (limits.pingTimeoutMs)`;
     }
-    if (!outbox.writing || outbox.progress !== this.#writes) {
+    if (!this.#sawWriting || outbox.progress !== this.#writes) {
+      // A write that began since it looked last, long ago perhaps, is not late yet.
+      this.#sawWriting = outbox.writing;
       this.#writes = outbox.progress;
       this.#progressAt = now;
     } else if (now - this.#progressAt >= limits.writeStallMs) {
