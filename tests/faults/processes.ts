@@ -1,6 +1,15 @@
 /** Servers and clients that can be killed. */
-import type { CenterOptions, ServerOptions } from "@erpc/erpc";
+import { type CenterOptions, Client, type ServerOptions } from "@erpc/erpc";
 import { Child } from "../support/child.ts";
+
+/** The procedure that says what a server process holds, and the most that it has held since it was asked first. */
+export const HELD = "test.held";
+
+/** What a process holds once its garbage is gone, in bytes: now, and at most since it was asked first. */
+export interface Held {
+  readonly bytes: number;
+  readonly mostBytes: number;
+}
 
 /** What a server of its own is told; the rest is what every server is told. */
 export interface ServerProcessOptions
@@ -21,6 +30,12 @@ export class ServerProcess extends Child {
     const server = new ServerProcess(new URL("./programs/server.ts", import.meta.url), JSON.stringify(options));
     server.endpoint = await server.line(/^listening on (\S+)$/);
     return server;
+  }
+
+  /** What it holds. */
+  async held(): Promise<Held> {
+    await using client = new Client({ endpoints: [this.endpoint] });
+    return await client.call(HELD);
   }
 
   /** Waits until so many more calls have begun, and gives their tags. */

@@ -1,25 +1,13 @@
 import { within } from "../../src/testing/contract.ts";
 
-/** What a process uses, as Linux counts it. */
-export interface Usage {
-  /** Memory that is there now. */
-  readonly rssBytes: number;
-  /** The most that was ever there. */
-  readonly peakRssBytes: number;
-  /** Open files, sockets included. */
-  readonly files: number;
-}
-
-/** What a process uses. */
-export async function usageOf(pid: number | "self"): Promise<Usage> {
-  const status = await statusOf(pid);
-  const bytes = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
+/** How many files a process has open, sockets included, as Linux counts them. */
+export async function openFiles(pid: number | "self"): Promise<number> {
   let files = 0;
   for await (const _ of Deno.readDir(`/proc/${pid}/fd`)) files++;
-  return { rssBytes: bytes("VmRSS"), peakRssBytes: bytes("VmHWM"), files };
+  return files;
 }
 
-function statusOf(pid: number | "self"): Promise<string> {
+function statusOf(pid: number): Promise<string> {
   return Deno.readTextFile(`/proc/${pid}/status`);
 }
 
@@ -38,11 +26,11 @@ export class Child implements AsyncDisposable {
   #heard = Promise.withResolvers<boolean>();
   #seen = 0;
 
-  /** Starts a program of this repository. */
+  /** Starts a program of this repository; it can measure what it holds (`heldBytes`). */
   constructor(program: URL, ...args: string[]) {
     this.#name = program.pathname;
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", program.href, ...args],
+      args: ["run", "-A", "--v8-flags=--expose-gc", program.href, ...args],
       env: { NO_COLOR: "1" },
       stdin: "null",
       stdout: "piped",
@@ -92,9 +80,9 @@ export class Child implements AsyncDisposable {
     }
   }
 
-  /** What it uses. */
-  usage(): Promise<Usage> {
-    return usageOf(this.#process.pid);
+  /** How many files it has open, sockets included. */
+  openFiles(): Promise<number> {
+    return openFiles(this.#process.pid);
   }
 
   /** Waits for its end, and for that of all processes that write where it does. */

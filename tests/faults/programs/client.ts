@@ -1,7 +1,8 @@
 /** A client of the interop contract as a process. Its arguments are what to do, and the endpoint of a server. */
 import { type CallOptions, Client } from "@erpc/erpc";
 import { type Platform, runtimePlatform } from "../../../src/core/platform.ts";
-import { type Usage, usageOf } from "../../support/child.ts";
+import { openFiles } from "../../support/child.ts";
+import { heldBytes, HeldMeter } from "../../support/held.ts";
 import { ask, askIn, FOR_EVER, Interop, TAG } from "../../support/interop.ts";
 
 const [task, endpoint, ...numbers] = Deno.args;
@@ -17,7 +18,7 @@ const platform: Platform = {
       }),
   },
 };
-const client = new Client({ endpoints: [endpoint], platform });
+const client = new Client({ endpoints: [endpoint], platform, limits: { maxConnectionsPerInstance: 1 } });
 const interop = client.service(Interop);
 const never = ask({ delayMs: FOR_EVER });
 const tagged = (tag: string, options: CallOptions = {}): CallOptions => ({ ...options, metadata: { [TAG]: tag } });
@@ -55,32 +56,32 @@ async function expire(count: number, timeoutMs: number): Promise<void> {
   console.log(`settled ${JSON.stringify({ timers: timersFired - (firedBefore ?? 0), settled })}`);
 }
 
-/** Makes many large calls at once, and tells by how much the memory of this process grew at most. */
+/** Makes many large calls at once, and tells by how much more this process held at most. */
 async function flood(count: number): Promise<void> {
   const request = askIn(271_828, { responseBytes: 314_159 });
   const call = async () => (await interop.unary(request, { timeoutMs: 60_000 })).length;
   for (let i = 0; i < 20; i++) await call();
-  const before = Deno.memoryUsage().rss;
+  using meter = new HeldMeter();
+  const before = meter.look();
   const sizes = await Promise.all(Array.from({ length: count }, call));
-  const { peakRssBytes } = await usageOf("self");
   const whole = sizes.filter((size) => size === 314_159).length;
-  console.log(`flooded ${JSON.stringify({ whole, grownBytes: peakRssBytes - before })}`);
+  console.log(`flooded ${JSON.stringify({ whole, grownBytes: meter.mostBytes - before })}`);
   await client.close();
 }
 
 /**
- * Makes large calls one after the other, each on a connection of its own or all on one, and tells what this process used
- * when half of them were made, and at the end.
+ * Makes large calls one after the other, each on a connection of its own or all on one, and tells what this process held, and
+ * how many files it had open, when half of them were made, and at the end.
  */
 async function soak(count: number, anew: boolean): Promise<void> {
   const request = askIn(271_828, { responseBytes: 314_159 });
-  const used: Usage[] = [];
+  const used: { bytes: number; files: number }[] = [];
   for (let i = 0; i < count; i++) {
     const other = anew ? new Client({ endpoints: [endpoint] }) : client;
     const { length } = await other.service(Interop).unary(request);
     if (length !== 314_159) throw new Error(`Reply ${i} has ${length} bytes`);
     if (anew) await other.close();
-    if (i === count >> 1 || i === count - 1) used.push(await usageOf("self"));
+    if (i === count >> 1 || i === count - 1) used.push({ bytes: heldBytes(), files: await openFiles("self") });
   }
   console.log(`soaked ${JSON.stringify(used)}`);
   await client.close();

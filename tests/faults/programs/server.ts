@@ -1,10 +1,12 @@
 /**
  * A server of the interop contract as a process. Prints where it listens, and then what its handlers go through: `begun`,
- * `ended` or `aborted`, and the tag of the call. Its argument is `ServerProcessOptions` as JSON.
+ * `ended` or `aborted`, and the tag of the call. Its argument is `ServerProcessOptions` as JSON. From the first time that it
+ * is asked it also keeps account of what it holds.
  */
 import { type Interceptor, Server } from "@erpc/erpc";
+import { HeldMeter } from "../../support/held.ts";
 import { Interop, interopHandlers, TAG, Traces } from "../../support/interop.ts";
-import type { ServerProcessOptions } from "../processes.ts";
+import { HELD, type ServerProcessOptions } from "../processes.ts";
 
 const { endpoint, deaf = false, ...options }: ServerProcessOptions = JSON.parse(Deno.args[0]);
 
@@ -16,6 +18,11 @@ const neverAnswer: Interceptor = (next) => (call) => {
 };
 
 const server = new Server({ ...options, interceptors: deaf ? [neverAnswer] : [] });
+let meter: HeldMeter | undefined;
+server.handle(HELD, () => {
+  meter ??= new HeldMeter();
+  return { bytes: meter.look(), mostBytes: meter.mostBytes };
+});
 server.handle(Interop, interopHandlers(new Traces((what, tag) => console.log(`${what} ${tag}`))));
 await server.listen(endpoint);
 console.log(`listening on ${server.endpoint}`);
