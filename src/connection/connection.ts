@@ -108,6 +108,8 @@ export class Connection implements CallHost, AnswerHost, Watched {
   #nextStream: number;
   #lastPeerStream: number;
   #callFrames = 0;
+  /** Once no more bytes than these are left of what was read, the answers so far leave. */
+  #answerAt = 0;
   #loadToldAt = -Infinity;
   #outgoing = 0;
   /** How many calls of this side may run at once. */
@@ -437,6 +439,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
         if (count === null) break;
         frames.received(count);
         counters.bytesRead += count;
+        this.#answerAt = frames.partialBytes >> 1;
         this.heardAt = platform.clock.now();
         this.#watchdog.heard();
         await this.#takeFrames();
@@ -455,8 +458,13 @@ export class Connection implements CallHost, AnswerHost, Watched {
     while (this.#over === undefined && frames.next()) {
       this.#onFrame(frames.kind, frames.flags, frames.stream);
       if (frames.kind === Kind.open && ++calls === CALLS_PER_TURN) {
-        // Others have their turn; the answers so far leave together with those to the frames that are here already.
-        this.outbox.hold();
+        // Others have their turn. The answers so far wait for the rest of a half: the other side has something to do while this
+        // one does the other half, and gets no more writes than that takes.
+        if (frames.partialBytes > this.#answerAt) this.outbox.hold();
+        else {
+          this.#answerAt = 0;
+          this.outbox.release();
+        }
         return this.settings.platform.turn().then(() => this.#takeFrames());
       }
     }

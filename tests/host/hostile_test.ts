@@ -235,6 +235,19 @@ scene("a long answer behind many calls in one read arrives", async ({ dial }) =>
   await sent;
 });
 
+scene("answers to many calls in one read leave in two writes, one for each half", async ({ dial, host }) => {
+  const peer = await dial().greet({ streamWindowBytes: 2 ** 20, connectionWindowBytes: 2 ** 20 });
+  // What comes in one read is what the buffer has room for: this makes it large.
+  const large = peer.send(openFrame(1, "t/echo", `"${"x".repeat(60_000)}"`));
+  for (let frame; (frame = await peer.next())?.kind !== Kind.end;) assert(frame !== undefined);
+  await large;
+  const before = host.settings.counters.writes;
+  const sent = peer.send(joined(Array.from({ length: 256 }, (_, n) => openFrame(3 + 2 * n, 0, "1"))));
+  for (let ends = 0; ends < 256;) if ((await peer.next())!.kind === Kind.end) ends++;
+  await sent;
+  assertEquals(host.settings.counters.writes - before, 2);
+});
+
 /** Several frames as one piece. */
 function joined(frames: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(frames.flatMap((frame) => [...frame]));
