@@ -5,10 +5,11 @@
  * States: idle → connecting → ready → idle (lost, or going away) … and connecting → failing → idle once the pause is over. Where
  * the pace says so it dials again while it is failing, failing → ready; or rests after a loss, ready → failing.
  */
-import type { Call, Reply } from "../core/call.ts";
+import type { Call, Invoker } from "../core/call.ts";
 import { asRpcError, RpcError } from "../core/error.ts";
 import type { LoadReport } from "../core/load.ts";
 import type { CallObserver } from "../core/observer.ts";
+import { invoking, type Receiver } from "../core/receiver.ts";
 import { waitFor } from "../core/wait.ts";
 import { Connection } from "../connection/connection.ts";
 import type { Settings } from "../connection/settings.ts";
@@ -78,12 +79,15 @@ export class Channel {
   }
 
   /** Carries a call, and tells an observer how it ended. */
-  readonly invoke = (call: Call, observer?: CallObserver): Promise<Reply> => {
+  carry(call: Call, receiver: Receiver, observer?: CallObserver): void {
     const { first } = this.#connections;
     call.endpoint = this.endpoint;
-    if (first === undefined || !first.isOpen) return this.#invokeLater(call, observer);
-    return this.#connections.withRoom(first).invoke(call, observer);
-  };
+    if (first === undefined || !first.isOpen) void this.#carryLater(call, receiver, observer);
+    else this.#connections.withRoom(first).carry(call, receiver, observer);
+  }
+
+  /** The same as an invoker. */
+  readonly invoke: Invoker = invoking((call, receiver) => this.carry(call, receiver));
 
   /** Dials unless it is connected. @throws {RpcError} `unavailable` */
   connect(): Promise<Connection> {
@@ -116,15 +120,15 @@ export class Channel {
     await this.#connections.growing;
   }
 
-  async #invokeLater(call: Call, observer: CallObserver | undefined): Promise<Reply> {
+  async #carryLater(call: Call, receiver: Receiver, observer: CallObserver | undefined): Promise<void> {
     let connection: Connection;
     try {
       connection = await this.#connectFor(call);
     } catch (error) {
       observer?.onSettled(call, error as RpcError);
-      throw error;
+      return receiver.onFailure(error as RpcError);
     }
-    return await this.#connections.withRoom(connection).invoke(call, observer);
+    this.#connections.withRoom(connection).carry(call, receiver, observer);
   }
 
   /** The connection for a call that finds none. @throws {RpcError} */

@@ -70,9 +70,9 @@ export class Connections {
 
   /** How many calls of this client run on them, and wait for them. */
   get inFlight(): number {
-    let sum = this.first === undefined ? 0 : this.first.inFlight;
-    for (const connection of this.#further.keys()) sum += connection.inFlight;
-    for (const connection of this.#leaving) sum += connection.inFlight;
+    let sum = this.first === undefined ? 0 : this.first.calls.inFlight;
+    for (const connection of this.#further.keys()) sum += connection.calls.inFlight;
+    for (const connection of this.#leaving) sum += connection.calls.inFlight;
     return sum;
   }
 
@@ -103,7 +103,7 @@ export class Connections {
       return;
     }
     this.#further.set(connection, { wasIdle: false });
-    for (const each of [first, connection]) each.onRoom ??= () => this.#offer(each);
+    for (const each of [first, connection]) each.calls.onRoom ??= () => this.#offer(each);
     this.#offer(connection);
     this.#shrinkLater();
   }
@@ -141,7 +141,7 @@ export class Connections {
 
   get #needsRoom(): boolean {
     return this.first !== undefined && this.#further.size + 1 < this.#host.settings.limits.maxConnectionsPerInstance &&
-      this.all.some(({ queued }) => queued > 0);
+      this.all.some(({ calls }) => calls.queued > 0);
   }
 
   /** A connection has a place, and nobody of its own waits for it. */
@@ -149,7 +149,7 @@ export class Connections {
     if (this.#further.size === 0) return;
     for (const other of this.all) {
       if (!connection.hasRoom) return;
-      if (other !== connection) other.giveQueued(connection);
+      if (other !== connection) other.calls.giveQueued(connection.calls);
     }
   }
 
@@ -157,7 +157,7 @@ export class Connections {
     this.#shrinker ??= this.#host.settings.timers.after(SHRINK_MS, () => {
       this.#shrinker = undefined;
       for (const [connection, state] of this.#further) {
-        const isIdle = connection.inFlight === 0;
+        const isIdle = connection.calls.inFlight === 0;
         if (isIdle && state.wasIdle) connection.goAway("the client needs it no longer");
         state.wasIdle = isIdle;
       }

@@ -5,7 +5,7 @@ import { type Breaker, breaker } from "../interceptor/breaker.ts";
 import type { RetryBudgets } from "../interceptor/budget.ts";
 import { contain } from "../interceptor/contain.ts";
 import { hedge } from "../interceptor/hedge.ts";
-import { retry } from "../interceptor/retry.ts";
+import { Retrying } from "../interceptor/retry.ts";
 import type { ClientOptions } from "./options.ts";
 
 /** The way of a client's calls. */
@@ -13,6 +13,10 @@ export interface CallPath {
   readonly invoke: Invoker;
   /** The breakers that stand in it, if there are any. */
   readonly breaker: Breaker | undefined;
+  /** What tries calls again, if anything does. */
+  readonly retrying: Retrying | undefined;
+  /** Whether nothing but that stands in it. */
+  readonly isPlain: boolean;
 }
 
 /** What the path needs of its client. */
@@ -60,18 +64,19 @@ export function callPath(
       onWin: () => void counters.hedgesWon++,
     }));
   }
-  if (options.retry !== false) {
-    own.push(retry(options.retry, {
-      ...shared,
-      onRetry: () => void counters.callsRetried++,
-      onThrottled: () => void counters.retriesThrottled++,
-    }));
-  }
+  const isPlain = own.length === 0 && (options.interceptors ?? []).length === 0;
+  const retrying = options.retry === false ? undefined : new Retrying(options.retry ?? {}, {
+    ...shared,
+    onRetry: () => void counters.callsRetried++,
+    onThrottled: () => void counters.retriesThrottled++,
+  });
+  if (retrying !== undefined) own.push(retrying.interceptor);
   const invoke = compose(own, innermost);
   const { interceptors = [] } = options;
-  if (interceptors.length === 0) return { invoke, breaker: circuits };
+  const parts = { breaker: circuits, retrying, isPlain };
+  if (interceptors.length === 0) return { ...parts, invoke };
   const contained = contain(compose(interceptors, invoke), ({ procedure }, thrown) => {
     caught(`An interceptor failed during "${procedure}"`, thrown);
   });
-  return { invoke: contained, breaker: circuits };
+  return { ...parts, invoke: contained };
 }

@@ -32,6 +32,7 @@ import { type Answer, broadcast, type BroadcastOptions, checkBroadcast, type Una
 import { cacheOf } from "./cache.ts";
 import { CallMaker, joined, type Promises } from "./call_maker.ts";
 import { type CallPath, callPath } from "./call_path.ts";
+import { PlainCall, type PlainCallHost } from "./plain_call.ts";
 import { type CallOptions, CLIENT_OPTIONS, type ClientOptions } from "./options.ts";
 import { ReplyStream } from "./reply_stream.ts";
 import { type ClientStats, statsOf } from "./stats.ts";
@@ -59,6 +60,7 @@ export class Client implements AsyncDisposable {
   readonly #invoke: Invoker;
   readonly #budgets: RetryBudgets;
   readonly #path: CallPath;
+  readonly #plain: PlainCallHost;
   readonly #calls: CallMaker;
   readonly #closing = new AbortController();
   #closed = false;
@@ -121,6 +123,11 @@ export class Client implements AsyncDisposable {
       this.#cluster.invoke,
     );
     this.#invoke = this.#path.invoke;
+    this.#plain = {
+      retrying: this.#path.retrying,
+      attempt: this.#cluster.invoke,
+      explain: (error, call) => this.#explain(error, call),
+    };
   }
 
   /** What a user's function threw must not change how the call ends. */
@@ -284,6 +291,11 @@ export class Client implements AsyncDisposable {
   ): Promise<unknown> {
     const { onMetadata, onTrailers } = options;
     const call = this.#calls.make(procedure, kind, method, message, messages, options);
+    if (this.#path.isPlain && onMetadata === undefined && onTrailers === undefined && !this.#closed) {
+      return new Promise((resolve, reject) =>
+        this.#cluster.carry(call, new PlainCall(this.#plain, call, resolve, reject))
+      );
+    }
     return this.#carry(call).then(
       onMetadata === undefined && onTrailers === undefined ? messageOf : (reply) => {
         this.#tell(onMetadata, reply.metadata, procedure);

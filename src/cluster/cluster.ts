@@ -1,10 +1,11 @@
 /** Many instances as one invoker: finds them, picks one for each call, and keeps a channel to each. */
-import type { Call, Invoker, Reply } from "../core/call.ts";
+import type { Call, Invoker } from "../core/call.ts";
 import type { ServedBy } from "../core/dedupe.ts";
 import { RpcError } from "../core/error.ts";
 import type { Explanation } from "../core/explanation.ts";
 import type { Logger } from "../core/logger.ts";
 import { hexId, type Platform } from "../core/platform.ts";
+import { invoking, type Receiver } from "../core/receiver.ts";
 import type { TextStore } from "../core/store.ts";
 import type { Timers } from "../core/timers.ts";
 import { waitFor } from "../core/wait.ts";
@@ -91,19 +92,22 @@ export class Cluster implements ViewHost {
   }
 
   /** Carries a call to an instance of its service. */
-  readonly invoke: Invoker = (call: Call): Promise<Reply> => {
-    if (this.#closed) return Promise.reject(closedError());
+  carry(call: Call, receiver: Receiver): void {
+    if (this.#closed) return receiver.onFailure(closedError());
     const view = this.#viewOf(call.service);
     let member: Member | undefined;
     try {
       member = call.bound === undefined ? view.pick(call) : boundMember(call, call.bound, view);
     } catch (error) {
-      return Promise.reject(error);
+      return receiver.onFailure(error as RpcError);
     }
-    if (member === undefined) return this.#invokeLater(view, call);
-    if (call.elsewhere && call.avoid?.includes(member.endpoint)) return Promise.reject(nowhereElse(call));
-    return member.invoke(call);
-  };
+    if (member === undefined) return void this.#carryLater(view, call, receiver);
+    if (call.elsewhere && call.avoid?.includes(member.endpoint)) return receiver.onFailure(nowhereElse(call));
+    member.carry(call, receiver);
+  }
+
+  /** The same as an invoker. */
+  readonly invoke: Invoker = invoking((call, receiver) => this.carry(call, receiver));
 
   /**
    * The instances that a call may go to, or so many of them, whom the balancer picks first. Waits until the registries have
@@ -190,13 +194,18 @@ export class Cluster implements ViewHost {
   }
 
   /** Nobody is known: waits until the registry has spoken, or with `waitForReady` until there is somebody. */
-  async #invokeLater(view: ServiceView, call: Call): Promise<Reply> {
-    for (;;) {
-      if (view.isClosed || (view.isKnown && !call.waitForReady)) throw view.problem;
-      await waitFor(view.changed(), call, this.#settings.timers, () => looking(view));
-      const member = view.pick(call);
-      if (member !== undefined) return await member.invoke(call);
+  async #carryLater(view: ServiceView, call: Call, receiver: Receiver): Promise<void> {
+    let member: Member | undefined;
+    try {
+      do {
+        if (view.isClosed || (view.isKnown && !call.waitForReady)) throw view.problem;
+        await waitFor(view.changed(), call, this.#settings.timers, () => looking(view));
+        member = view.pick(call);
+      } while (member === undefined);
+    } catch (error) {
+      return receiver.onFailure(error as RpcError);
     }
+    member.carry(call, receiver);
   }
 }
 

@@ -1,7 +1,8 @@
-import type { Call, Reply } from "../core/call.ts";
+import type { Call } from "../core/call.ts";
 import type { RpcError } from "../core/error.ts";
 import type { LoadReport } from "../core/load.ts";
 import { type CallObserver, isServersFault } from "../core/observer.ts";
+import type { Receiver } from "../core/receiver.ts";
 import type { Candidate } from "../balancer/balancer.ts";
 import { Observations } from "../balancer/observations.ts";
 import type { Channel } from "../channel/channel.ts";
@@ -85,11 +86,11 @@ export class Member extends Standing implements Candidate, CallObserver {
   }
 
   /** Carries a call. */
-  invoke(call: Call): Promise<Reply> {
+  carry(call: Call, receiver: Receiver): void {
     this.inFlight++;
     this.#traffic.inFlight++;
     if (isStream(call)) this.streams++;
-    return this.#channel.invoke(call, this);
+    this.#channel.carry(call, receiver, this);
   }
 
   onSettled(call: Call, failure: RpcError | undefined): void {

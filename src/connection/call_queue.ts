@@ -38,6 +38,11 @@ export class CallQueue<T> {
     for (const each of items) if (each !== item) this.push(each);
   }
 
+  /** All of them, in their order, in a list of its own. */
+  items(): T[] {
+    return Array.from({ length: this.#size }, (_, n) => this.#slots[(this.#head + n) & (this.#slots.length - 1)]!);
+  }
+
   /** All leave. */
   takeAll(): T[] {
     const items: T[] = [];

@@ -2,20 +2,19 @@
  * One socket between two sides that have said hello.
  *
  * One loop reads and takes each frame to its stream; one outbox writes. Either side may make calls: the side that dialled
- * has the odd stream numbers, the other one the even ones, and each counts up by two without a gap.
+ * has the odd stream numbers, the other one the even ones. What this side calls is in `CallerSide`, what it answers in
+ * `AnswerSide`; here is what both need: frames, credit, pings, leaving, and the end.
  *
- * Invariants: a stream number is never used twice; whatever ends the connection goes through `#end`, which settles
- * every call on it exactly once; a violation by the peer ends the connection and nothing else.
+ * Invariants: whatever ends the connection goes through `#end`, which settles every call on it exactly once; a violation by the
+ * peer ends the connection and nothing else.
  */
-import type { Refusal } from "../admission/refusal.ts";
-import type { Caller } from "../admission/wait_queue.ts";
-import type { Call, Peer, Reply } from "../core/call.ts";
+import type { Call, Invoker, Peer } from "../core/call.ts";
 import type { Code } from "../core/code.ts";
 import { RpcError, textOf } from "../core/error.ts";
 import type { LoadReport } from "../core/load.ts";
 import type { CallObserver } from "../core/observer.ts";
+import { invoking, type Receiver } from "../core/receiver.ts";
 import { ByteReader } from "../protocol/byte_reader.ts";
-import type { ByteWriter } from "../protocol/byte_writer.ts";
 import {
   readCredit,
   readGoAway,
@@ -29,36 +28,33 @@ import {
 import { ALLOWED_FLAGS, DATA_COST_BYTES, Flag, Kind, MAX_STREAM_ID } from "../protocol/frame.ts";
 import type { FrameReader } from "../protocol/frame_reader.ts";
 import { Feature, type Hello } from "../protocol/hello.ts";
-import { checkMetadata, readMetadata } from "../protocol/metadata_block.ts";
-import { OpenHeader, readOpen, writeOpen } from "../protocol/open.ts";
-import { encodeRefusal, readStatus, Status, writeRefusal } from "../protocol/status.ts";
-import { GoAwayCode, goAwayName, ProtocolViolation } from "../protocol/violation.ts";
+import { readMetadata } from "../protocol/metadata_block.ts";
+import { readStatus, Status } from "../protocol/status.ts";
+import { GoAwayCode, goAwayName, ProtocolViolation, violation } from "../protocol/violation.ts";
 import type { ByteConnection } from "../transport/byte_connection.ts";
 import { Abuse } from "./abuse.ts";
-import { CallQueue } from "./call_queue.ts";
-import { type AnswerHost, IncomingCall } from "./incoming_call.ts";
-import { type CallHost, checkSize, OutgoingCall } from "./outgoing_call.ts";
-import { Outbox } from "./outbox.ts";
+import { AnswerSide, type AnswerSideHost } from "./answer_side.ts";
+import { CallerSide, type CallerSideHost } from "./caller_side.ts";
+import { Deadlines } from "./deadlines.ts";
+import { IncomingCall } from "./incoming_call.ts";
 import { Intake } from "./intake.ts";
-import { ProcedureNames } from "./procedure_names.ts";
-import { Watchdog, type Watched } from "./watchdog.ts";
+import { OutgoingCall } from "./outgoing_call.ts";
+import { Outbox } from "./outbox.ts";
+import { Pings } from "./pings.ts";
 import { Sender } from "./sender.ts";
 import type { Settings } from "./settings.ts";
 import type { Stream } from "./stream.ts";
 import { StreamTable } from "./stream_table.ts";
+import { Watchdog, type Watched } from "./watchdog.ts";
 
 /** How many calls one connection may start in one turn of the event loop, before others get theirs. */
 const CALLS_PER_TURN = 32;
-/** For how long a peer that refused a call is taken to be full, in milliseconds (PROTOCOL §10). */
-const FULL_MS = 100;
-/** Beyond this share of the stream numbers, no new call begins: the connection is replaced. */
-const LAST_OWN_STREAM = Math.floor(MAX_STREAM_ID * 0.75);
 /** How long a side that has answered calls waits for the other to close the connection, once nothing runs on it any more. */
 const LINGER_MS = 1_000;
 /** How many frames that cost no credit may wait for a peer that does not read. */
 const MAX_CONTROL_FRAMES = 1_000;
-/** How long the other side is not told of the load again. */
-const LOAD_EVERY_MS = 100;
+/** How long what is said in parting may take to leave, in milliseconds. */
+const PARTING_MS = 200;
 
 /** What a handshake leaves behind. */
 export interface Greeted {
@@ -74,67 +70,55 @@ export interface Greeted {
   readonly dialled: boolean;
 }
 
-// One of each for all connections: a frame is read, or written, in one go.
-const opened = new OpenHeader();
-const written = new OpenHeader();
+// One for all connections: a status is read in one go.
 const ended = new Status();
 
 /** One socket between two sides, carrying calls both ways. */
-export class Connection implements CallHost, AnswerHost, Watched {
+export class Connection implements CallerSideHost, AnswerSideHost, Watched {
   readonly settings: Settings;
   readonly hello: Hello;
   readonly peer: Peer;
   readonly outbox: Outbox;
   readonly sender: Sender;
+  readonly intake: Intake;
+  readonly streams = new StreamTable();
+  readonly abuse: Abuse;
+  /** What came and was not taken yet. */
+  readonly frames: FrameReader;
+  /** The calls that this side makes. */
+  readonly calls: CallerSide;
   /** When the last bytes came, on the platform's clock. */
   heardAt: number;
   /** Told what the other side says about its load. */
   onLoad: ((load: LoadReport) => void) | undefined = undefined;
-  /** Who calls here, as far as admission tells callers apart. */
-  readonly caller: Caller | undefined;
+  /** Told once the peer announces that it goes away. */
+  onGoAway: (() => void) | undefined = undefined;
   /** Resolves, and never rejects, when it is over. */
   readonly closed: Promise<void>;
   readonly #socket: ByteConnection;
-  /** What came and was not taken yet. */
-  readonly frames: FrameReader;
   readonly #payload = new ByteReader();
-  readonly #streams = new StreamTable();
-  readonly intake: Intake;
-  readonly #names = new ProcedureNames();
-  readonly #abuse: Abuse;
+  readonly #answers: AnswerSide;
+  readonly #deadlines: Deadlines;
+  readonly #pings: Pings;
   readonly #watchdog: Watchdog;
+  /** What the stream numbers of this side's calls are odd by. */
   readonly #parity: number;
-  readonly #queue = new CallQueue<OutgoingCall>();
-  #nextStream: number;
-  #lastPeerStream: number;
   #callFrames = 0;
   /** Once no more bytes than these are left of what was read, the answers so far leave. */
   #answerAt = 0;
-  #loadToldAt = -Infinity;
-  #outgoing = 0;
-  /** How many calls of this side may run at once. */
-  #places: number;
-  #fullUntil: Disposable | undefined;
-  #handlers = 0;
   #peerGone: { lastStream: number; reason: string } | undefined;
   #goneLast: number | undefined;
   #over: string | undefined;
   #linger: Disposable | undefined;
   #late = false;
   #resolveClosed!: () => void;
-  #pingNumber = 0;
-  /** Where the last ping ends in the outbox. */
-  #pingEnd = 0;
-  #pings: Map<number, () => void> | undefined;
 
   constructor(greeted: Greeted, settings: Settings) {
     const { limits, platform } = settings;
     this.settings = settings;
     this.hello = greeted.hello;
-    this.#places = greeted.hello.maxStreams;
     this.peer = greeted.peer;
     this.heardAt = platform.clock.now();
-    this.caller = settings.gate?.connected(greeted.peer);
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#socket = greeted.socket;
     this.frames = greeted.reader;
@@ -142,15 +126,13 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const checksums = (greeted.hello.features & Feature.checksums) !== 0;
     this.frames.checksums = checksums;
     this.#parity = greeted.dialled ? 1 : 0;
-    this.#nextStream = greeted.dialled ? 1 : 2;
-    this.#lastPeerStream = greeted.dialled ? 0 : -1;
     this.intake = new Intake(
       limits.connectionWindowBytes,
       limits.maxAssemblyBytes,
       (bytes) => this.#giveCredit(0, bytes),
     );
     const { keepaliveMs } = greeted.hello;
-    this.#abuse = new Abuse(limits, Math.min(limits.keepaliveMs, keepaliveMs || Infinity), this.heardAt);
+    this.abuse = new Abuse(limits, Math.min(limits.keepaliveMs, keepaliveMs || Infinity), this.heardAt);
     this.outbox = new Outbox(
       greeted.socket,
       settings.counters,
@@ -168,30 +150,24 @@ export class Connection implements CallHost, AnswerHost, Watched {
       },
       () => platform.clock.now(),
     );
+    this.calls = new CallerSide(this, greeted.dialled ? 1 : 2);
+    this.#answers = new AnswerSide(this, greeted.dialled ? 0 : -1);
+    this.#deadlines = new Deadlines(settings.timers, () => [...this.streams.values(), ...this.calls.waiting()]);
+    this.#pings = new Pings(this.outbox);
     this.#watchdog = new Watchdog(this, limits, settings.timers, this.heardAt);
     settings.counters.connectionsOpened++;
     void this.#read();
   }
 
-  /** How many calls this side has running on it, and waiting for it. */
-  get inFlight(): number {
-    return this.#outgoing + this.#queue.size;
-  }
-
-  /** How many of them wait for it. */
-  get queued(): number {
-    return this.#queue.size;
-  }
-
   /** How many handlers run for the other side. */
   get handlers(): number {
-    return this.#handlers;
+    return this.#answers.handlers;
   }
 
   /** Whether new calls may begin on it. */
   get isOpen(): boolean {
     return this.#over === undefined && this.#peerGone === undefined && this.#goneLast === undefined &&
-      this.#nextStream < LAST_OWN_STREAM;
+      this.calls.hasNumbers;
   }
 
   /** Whether it was given up because the other side gave no sign of life. */
@@ -201,12 +177,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
 
   /** Whether a call that comes now begins at once, as far as the server's limit and what waits to be sent go. */
   get hasRoom(): boolean {
-    return this.#outgoing < this.#places && !this.sender.isCrowded && this.isOpen;
-  }
-
-  /** Whether this side said that it goes away. */
-  get hasLeft(): boolean {
-    return this.#goneLast !== undefined;
+    return this.calls.hasPlace && this.isOpen;
   }
 
   /** Why it is over, or `undefined`. */
@@ -214,28 +185,13 @@ export class Connection implements CallHost, AnswerHost, Watched {
     return this.#over;
   }
 
-  /** Carries a call, and tells an observer how it ended. */
-  readonly invoke = (call: Call, observer?: CallObserver): Promise<Reply> =>
-    new Promise((resolve, reject) => this.#carry(new OutgoingCall(this, call, observer, resolve, reject)));
-
-  /** Gives another connection as many of the calls that wait here as it has places for, in their order. */
-  giveQueued(to: Connection): void {
-    while (this.#queue.size > 0 && to.hasRoom) to.#carry(this.#queue.shift()!.movedTo(to));
+  /** Carries a call to the other side, and tells an observer how it ended. */
+  carry(call: Call, receiver: Receiver, observer?: CallObserver): void {
+    this.calls.carry(call, receiver, observer);
   }
 
-  #carry(outgoing: OutgoingCall): void {
-    const { call } = outgoing;
-    if (!this.isOpen) return outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
-    // Whoever asked for a time-out had the clock read for this call alone.
-    const now = Math.max(this.settings.timers.turnNow(), call.startedAt);
-    if (!outgoing.arm(now)) return;
-    if (this.#outgoing < this.#places && !this.sender.isCrowded) return outgoing.start(now);
-    if (this.#queue.size >= this.settings.limits.maxQueuedCalls) {
-      return outgoing.onQueueFull(this.settings.limits.maxQueuedCalls);
-    }
-    this.#queue.push(outgoing);
-    if (this.sender.isCrowded) void this.sender.room().then(() => this.#startQueued());
-  }
+  /** The same as an invoker. */
+  readonly invoke: Invoker = invoking((call, receiver) => this.carry(call, receiver));
 
   /** Asks for a sign of life. Resolves with how long it took, in milliseconds; rejects when the connection ends first. */
   ping(): Promise<number> {
@@ -261,7 +217,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   /** Takes no new calls from the peer, and tells it which was the last. The connection ends when those have. */
   goAway(message: string, code: number = GoAwayCode.none): void {
     if (this.#over !== undefined || this.#goneLast !== undefined) return;
-    this.#goneLast = Math.max(0, this.#lastPeerStream);
+    this.#goneLast = Math.max(0, this.#answers.lastStream);
     writeGoAway(this.outbox.data, { lastStream: this.#goneLast, code, message });
     this.outbox.schedule();
     this.#endWhenDone();
@@ -271,7 +227,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   async close(reason = "the connection was closed"): Promise<void> {
     if (this.#over === undefined) {
       this.goAway(reason);
-      await Promise.race([this.outbox.flushed(), this.#shortWhile()]);
+      await Promise.race([this.outbox.flushed(), this.#partingWhile()]);
       this.#end(reason);
     }
     await this.closed;
@@ -280,16 +236,16 @@ export class Connection implements CallHost, AnswerHost, Watched {
   // What the watchdog needs.
 
   get hasCalls(): boolean {
-    return this.#streams.size > 0 || this.#handlers > 0;
+    return this.streams.size > 0 || this.handlers > 0;
   }
 
   get hasPingLeft(): boolean {
-    return this.outbox.handedBytes >= this.#pingEnd;
+    return this.#pings.haveLeft;
   }
 
   askForLife(): void {
     // The answer to an earlier ping will do: where writing is slow, pings behind each other would arrive all at once.
-    if ((this.#pings?.size ?? 0) === 0) this.#sendPing(() => {});
+    if (this.#pings.size === 0) this.#sendPing(() => {});
   }
 
   onLate(reason: string): void {
@@ -303,7 +259,27 @@ export class Connection implements CallHost, AnswerHost, Watched {
     if (this.#parity === 1) this.goAway("it was idle");
   }
 
-  // What streams need.
+  // What streams and those who keep them need.
+
+  get unusable(): string | undefined {
+    return this.isOpen ? undefined : this.#over ?? this.#peerGone?.reason ?? "the connection is closing";
+  }
+
+  get hasLeft(): boolean {
+    return this.#goneLast !== undefined;
+  }
+
+  get isOver(): boolean {
+    return this.#over !== undefined;
+  }
+
+  watch(now: number): void {
+    this.#watchdog.wake(now);
+  }
+
+  expect(dueAt: number): void {
+    this.#deadlines.expect(dueAt);
+  }
 
   giveCredit(stream: Stream, bytes: number): void {
     this.#giveCredit(stream.id, bytes);
@@ -317,114 +293,25 @@ export class Connection implements CallHost, AnswerHost, Watched {
   }
 
   forget(stream: Stream): void {
-    if (!this.#streams.delete(stream.id)) return;
+    if (!this.streams.delete(stream.id)) return;
     this.sender.forget(stream);
-    if ((stream.id & 1) === this.#parity) this.#outgoing--;
-    if (this.#queue.size > 0) this.#startQueued();
-    else if (this.onRoom !== undefined && (stream.id & 1) === this.#parity) this.onRoom();
-    this.#rest();
+    if ((stream.id & 1) === this.#parity) this.calls.ended();
+    this.rest();
   }
 
-  loadToTell(): LoadReport | undefined {
-    const { gate } = this.settings;
-    if (gate === undefined || this.heardAt - this.#loadToldAt < LOAD_EVERY_MS) return undefined;
-    this.#loadToldAt = this.heardAt;
-    return gate.load();
+  rest(): void {
+    if (this.hasCalls) return;
+    if (this.#goneLast !== undefined || this.#peerGone !== undefined) this.#endWhenDone();
   }
 
-  handlerEnded(): void {
-    this.#handlers--;
-    this.#rest();
-  }
-
-  wasHanded(position: number): boolean {
-    return this.outbox.handedBytes > position;
-  }
-
-  dequeue(call: OutgoingCall): void {
-    this.#queue.delete(call);
-  }
-
-  halfClose(call: OutgoingCall): void {
-    const writer = this.outbox.data;
-    writer.endFrame(writer.beginFrame(Kind.end, 0, call.id));
-    this.outbox.schedule();
-  }
-
-  open(outgoing: OutgoingCall, now: number): void {
-    const { call, codec } = outgoing;
-    if (call.dedupe !== undefined) this.#bind(call);
-    const streaming = call.kind === "clientStream" || call.kind === "bidi";
-    const encoded = streaming ? "" : codec.encode(call.message);
-    checkSize(encoded, this.hello.maxMessageBytes, call.procedure);
-    if (call.hasMetadata) checkMetadata(call.metadata, this.hello);
-    const writer = this.outbox.data;
-    outgoing.id = this.#nextStream;
-    outgoing.openedAt = this.outbox.position;
-    const frameAt = writer.beginFrame(Kind.open, 0, outgoing.id);
-    this.#writeHeader(writer, call, codec.name, now);
-    this.#nextStream += 2;
-    const oneway = call.kind === "oneway";
-    const whole = this.sender.endOpen(outgoing, writer, frameAt, encoded, oneway ? () => outgoing.onSent() : undefined);
-    this.settings.counters.callsSent++;
-    call.sentAt = now;
-    if (oneway && whole) return;
-    outgoing.listed = true;
-    this.#streams.set(outgoing.id, outgoing);
-    if (this.#outgoing++ === 0) this.#watchdog.wake(now);
-  }
-
-  /** A call that may have run must not reach a server that does not remember it. */
-  #bind(call: Call): void {
-    const { instance, incarnation } = this.hello;
-    const { bound, endpoint = "" } = call;
-    if (bound !== undefined && (bound.instance !== instance || bound.incarnation !== incarnation)) {
-      throw new RpcError(
-        "unavailable",
-        `Cannot repeat "${call.procedure}": ${endpoint} has started anew, and does not remember it`,
-        { executed: "no", retryAfterMs: -1 },
+  answered(): void {
+    if (++this.outbox.controlFrames > MAX_CONTROL_FRAMES) {
+      throw new ProtocolViolation(
+        GoAwayCode.calm,
+        `Cannot answer: ${MAX_CONTROL_FRAMES} answers wait, and the other side does not read`,
       );
     }
-    call.servedBy = { endpoint, instance, incarnation };
-  }
-
-  #writeHeader(writer: ByteWriter, call: Call, codec: string, now: number): void {
-    const header = written.reset();
-    this.#names.write(call.procedure, header);
-    header.kind = call.kind;
-    header.idempotent = call.idempotent;
-    if (call.deadline !== Infinity) header.timeoutMs = Math.max(1, Math.round(call.deadline - now));
-    header.codec = codec === this.settings.codec.name ? undefined : codec;
-    header.attempt = call.attempt;
-    header.hop = call.hop;
-    header.criticality = call.criticality;
-    header.dedupe = call.dedupe?.bytes;
-    header.trace = call.trace;
-    header.routing = call.hashKey;
-    header.metadata = call.hasMetadata ? call.metadata : undefined;
-    writeOpen(writer, header);
-  }
-
-  /**
-   * A call was refused: the places of calls that were taken back are not free before their handlers have ended. For a moment no
-   * more calls run at once than do now, so that the peer need not take the next ones for a flood.
-   */
-  #full(): void {
-    this.#places = Math.min(this.#places, this.#outgoing - 1);
-    this.#fullUntil ??= this.settings.timers.after(FULL_MS, () => {
-      this.#fullUntil = undefined;
-      this.#places = this.hello.maxStreams;
-      if (this.#queue.size > 0) this.#startQueued();
-      else this.onRoom?.();
-    });
-  }
-
-  #startQueued(): void {
-    while (this.#queue.size > 0 && this.#outgoing < this.#places && !this.sender.isCrowded) {
-      const outgoing = this.#queue.shift()!;
-      if (this.isOpen) outgoing.start(this.settings.platform.clock.now());
-      else outgoing.onRefused(this.#over ?? this.#peerGone?.reason ?? "the connection is closing");
-    }
+    this.outbox.schedule();
   }
 
   /** The reader loop. */
@@ -481,7 +368,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
     if (kind <= Kind.end) this.#callFrames++;
     switch (kind) {
       case Kind.open:
-        return this.#onOpen(payload, flags, id);
+        return this.#answers.take(payload, flags, id);
       case Kind.data:
         return this.#onData(payload, flags, id);
       case Kind.end:
@@ -504,92 +391,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
   #onUnknown(kind: number, flags: number): void {
     if ((flags & Flag.skippable) === 0) throw violation(`a frame of unknown kind ${kind} that may not be skipped`);
     this.settings.counters.framesSkipped++;
-    this.#abuse.skipped(this.heardAt);
-  }
-
-  #onOpen(payload: ByteReader, flags: number, id: number): void {
-    if (id !== this.#lastPeerStream + 2) {
-      throw violation(`OPEN of stream ${id} where ${this.#lastPeerStream + 2} is next`);
-    }
-    this.#lastPeerStream = id;
-    const { limits, counters, codecs, codec } = this.settings;
-    const header = opened;
-    readOpen(payload, header, limits);
-    const procedure = this.#names.read(header);
-    const more = (flags & Flag.more) !== 0;
-    counters.callsReceived++;
-    if (this.#goneLast !== undefined || this.#handlers >= limits.maxStreams) {
-      counters.callsRefused++;
-      this.#abuse.refused(this.#handlers, this.heardAt);
-      this.intake.discard(payload.left);
-      if (header.kind === "oneway") counters.onewaysDropped++;
-      else {
-        writeReset(this.outbox.data, id, undefined);
-        this.outbox.schedule();
-      }
-      return;
-    }
-    const { gate } = this.settings;
-    // A call that comes in several frames passes the gate when it is complete.
-    const verdict = gate === undefined || header.timeoutMs === 0
-      ? "pass"
-      : more
-      ? "later"
-      : gate.decide(this.caller!, procedure, header.criticality, timeLeft(header), payload.left, this.heardAt);
-    if (typeof verdict === "object") return this.#refuse(id, header, verdict, payload);
-    const name = header.codec ?? this.hello.codecs[0];
-    const known = name === undefined ? codec : codecs.get(name);
-    const call = new IncomingCall(this, id, procedure, header, known ?? codec);
-    if (this.#handlers++ === 0) this.#watchdog.wake(this.heardAt);
-    if (known === undefined) {
-      call.refuse(
-        new RpcError(
-          "unimplemented",
-          `Cannot take codec "${name}": the server has ${[...codecs.keys()].join(", ")} (its option "codecs")`,
-          {
-            executed: "no",
-          },
-        ),
-        payload.left,
-      );
-    } else if (header.compression !== undefined) {
-      call.refuse(
-        new RpcError("unimplemented", `Cannot take compression "${header.compression}": the server has none`, {
-          executed: "no",
-        }),
-        payload.left,
-      );
-    } else if (header.hop > limits.maxHops) {
-      counters.callsRefused++;
-      call.refuse(
-        new RpcError(
-          "resource_exhausted",
-          `Cannot take a call that ${header.hop} calls led to: services may be calling each other in a circle (the server's limits.maxHops is ${limits.maxHops})`,
-          { executed: "no", retryAfterMs: -1 },
-        ),
-        payload.left,
-      );
-    } else if (header.problem !== undefined) {
-      call.refuse(new RpcError(header.problem.code, header.problem.message, { executed: "no" }), payload.left);
-    } else call.onOpen(payload.bytes, payload.at, payload.end, more, verdict);
-    // Most handlers of small calls have ended by now, and nothing is left that frames could be for.
-    if (!call.isOver && this.#over === undefined) this.#streams.set(id, call);
-  }
-
-  /** Ends a call unrun, and as cheaply as can be: there may be many. */
-  #refuse(id: number, { kind }: OpenHeader, why: Refusal, payload: ByteReader): void {
-    const { counters, gate } = this.settings;
-    counters.callsRefused++;
-    this.intake.discard(payload.left);
-    if (kind === "oneway") {
-      counters.onewaysDropped++;
-      return;
-    }
-    const writer = this.outbox.data;
-    const at = writer.beginFrame(Kind.end, 0, id);
-    writeRefusal(writer, why.encoded ??= encodeRefusal(why.message), gate!.retryAfterMs(), this.loadToTell());
-    writer.endFrame(at);
-    this.#control();
+    this.abuse.skipped(this.heardAt);
   }
 
   #onData(payload: ByteReader, flags: number, id: number): void {
@@ -597,8 +399,8 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const more = (flags & Flag.more) !== 0;
     const last = (flags & Flag.last) !== 0;
     const cost = end - at + DATA_COST_BYTES;
-    if (more && at === end) this.#abuse.emptyFragment();
-    else this.#abuse.usefulFragment();
+    if (more && at === end) this.abuse.emptyFragment();
+    else this.abuse.usefulFragment();
     const stream = this.#streamOf(id);
     if ((flags & Flag.head) !== 0) {
       if (flags !== Flag.head || (id & 1) !== this.#parity) {
@@ -640,11 +442,11 @@ export class Connection implements CallHost, AnswerHost, Watched {
     const code = readReset(payload);
     const stream = this.#streamOf(id);
     if (stream instanceof IncomingCall) {
-      if (!stream.settled) this.#abuse.reset(this.heardAt);
+      if (!stream.settled) this.abuse.reset(this.heardAt);
       stream.onReset();
     } else if (stream instanceof OutgoingCall) {
       if (code === undefined) {
-        this.#full();
+        this.calls.full();
         stream.onRefused("it takes no more calls on this connection");
       } else stream.onLost(`the server reset the call with ${code}`, undefined);
     }
@@ -652,7 +454,7 @@ export class Connection implements CallHost, AnswerHost, Watched {
 
   #onCredit(payload: ByteReader, id: number): void {
     const bytes = readCredit(payload);
-    this.#abuse.credit(this.heardAt, this.outbox.handedBytes);
+    this.abuse.credit(this.heardAt, this.outbox.handedBytes);
     if (id === 0) return this.sender.credit(undefined, bytes);
     const stream = this.#streamOf(id);
     if (stream !== undefined) this.sender.credit(stream, bytes);
@@ -660,14 +462,12 @@ export class Connection implements CallHost, AnswerHost, Watched {
 
   #onPing(number: number, flags: number): void {
     if ((flags & Flag.ack) !== 0) {
-      const answered = this.#pings?.get(number);
-      if (answered === undefined) return this.#abuse.skipped(this.heardAt);
-      this.#pings?.delete(number);
-      return answered();
+      if (!this.#pings.answered(number)) this.abuse.skipped(this.heardAt);
+      return;
     }
-    this.#abuse.ping(this.heardAt, this.#callFrames + this.sender.sentFrames);
+    this.abuse.ping(this.heardAt, this.#callFrames + this.sender.sentFrames);
     writePing(this.outbox.data, number, true);
-    this.#control();
+    this.answered();
   }
 
   #onGoAway(payload: ByteReader): void {
@@ -679,25 +479,19 @@ export class Connection implements CallHost, AnswerHost, Watched {
       ? "the other side is going away"
       : `the other side closed it (${goAwayName(code)})`;
     this.#peerGone = { lastStream, reason: message === "" ? why : `${why}: ${message}` };
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.streams.values()) {
       if (stream.id > lastStream && stream instanceof OutgoingCall) stream.onRefused(this.#peerGone.reason);
     }
-    for (const queued of this.#queue.takeAll()) queued.onRefused(this.#peerGone.reason);
+    this.calls.refuseQueued(this.#peerGone.reason);
     this.onGoAway?.();
     this.#endWhenDone();
   }
 
-  /** Told when a place becomes free for which no call waits here. */
-  onRoom: (() => void) | undefined = undefined;
-
-  /** Told once the peer announces that it goes away. */
-  onGoAway: (() => void) | undefined = undefined;
-
   /** The stream of a frame, `undefined` when it is over. @throws {ProtocolViolation} when it never was */
   #streamOf(id: number): Stream | undefined {
-    const stream = this.#streams.get(id);
+    const stream = this.streams.get(id);
     if (stream === undefined) {
-      const last = (id & 1) === this.#parity ? this.#nextStream - 2 : this.#lastPeerStream;
+      const last = (id & 1) === this.#parity ? this.calls.lastStream : this.#answers.lastStream;
       if (id === 0 || id > last) throw violation(`a frame on stream ${id}, which is not open`);
     }
     return stream;
@@ -709,12 +503,12 @@ export class Connection implements CallHost, AnswerHost, Watched {
     logger.warn(`Closed the connection with ${this.peer.endpoint}: ${error.message}`);
     this.outbox.release();
     writeGoAway(this.outbox.data, {
-      lastStream: Math.max(0, this.#lastPeerStream),
+      lastStream: Math.max(0, this.#answers.lastStream),
       code: error.goAwayCode,
       message: error.message,
     });
     this.outbox.schedule();
-    void Promise.race([this.outbox.flushed(), this.#shortWhile()]).then(() => this.#end(error.message));
+    void Promise.race([this.outbox.flushed(), this.#partingWhile()]).then(() => this.#end(error.message));
   }
 
   /** Settles everything. Nothing happens on the connection afterwards. */
@@ -723,64 +517,43 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.#over = reason;
     const { counters, logger } = this.settings;
     this.#watchdog.stop();
-    this.#fullUntil?.[Symbol.dispose]();
+    this.#deadlines.stop();
+    this.calls.stop();
     this.#linger?.[Symbol.dispose]();
     counters.connectionsClosed++;
-    counters.callsLost += this.#streams.size;
+    counters.callsLost += this.streams.size;
     logger.debug(`The connection with ${this.peer.endpoint} is over: ${reason}`);
-    for (const queued of this.#queue.takeAll()) queued.onRefused(reason);
+    this.calls.refuseQueued(reason);
     // One cause for all: whoever counts failures can tell that this was one.
     const cause = new Error(reason);
-    for (const stream of this.#streams.values()) stream.onLost(reason, cause);
-    if (this.caller !== undefined) this.settings.gate?.disconnected(this.caller);
+    for (const stream of this.streams.values()) stream.onLost(reason, cause);
+    this.#answers.stop();
     this.sender.close();
     this.outbox.close();
-    for (const wake of this.#pings?.values() ?? []) wake();
-    this.#pings = undefined;
+    this.#pings.close();
     this.#socket.close();
     this.#resolveClosed();
   }
 
   /** Ends it in good order once one side goes away and nothing is left to do. */
   #endWhenDone(): void {
-    if (this.#over !== undefined || this.#streams.size > 0 || this.#handlers > 0) return;
+    if (this.#over !== undefined || this.hasCalls) return;
     if (this.#goneLast === undefined && (this.#peerGone === undefined || this.#peerGone.lastStream === MAX_STREAM_ID)) {
       return;
     }
     void this.outbox.flushed().then(() => {
-      if (this.#streams.size > 0 || this.#handlers > 0) return;
+      if (this.hasCalls) return;
       const end = () => this.#end(this.#peerGone?.reason ?? "it is going away");
       // Closing takes back what the other side has not read, if anything of it is on its way here: whoever has answered calls
       // leaves it to the other, who ends the connection when it has read the last answer.
-      if (this.#lastPeerStream <= 0) end();
+      if (this.#answers.lastStream <= 0) end();
       else this.#linger ??= this.settings.timers.after(LINGER_MS, end);
     });
   }
 
-  #rest(): void {
-    if (this.#streams.size > 0 || this.#handlers > 0) return;
-    if (this.#goneLast !== undefined || this.#peerGone !== undefined) this.#endWhenDone();
-  }
-
-  /** A frame that costs the peer nothing and waits for it to read. */
-  #control(): void {
-    if (++this.outbox.controlFrames > MAX_CONTROL_FRAMES) {
-      throw new ProtocolViolation(
-        GoAwayCode.calm,
-        `Cannot answer: ${MAX_CONTROL_FRAMES} answers wait, and the other side does not read`,
-      );
-    }
-    this.outbox.schedule();
-  }
-
-  #sendPing(answered: () => void): void {
-    const number = ++this.#pingNumber;
-    this.#pings ??= new Map();
-    this.#pings.set(number, answered);
+  #sendPing(done: () => void): void {
     this.settings.counters.pingsSent++;
-    writePing(this.outbox.data, number, false);
-    this.#pingEnd = this.outbox.position;
-    this.outbox.schedule();
+    this.#pings.send(done);
   }
 
   #giveCredit(stream: number, bytes: number): void {
@@ -789,18 +562,10 @@ export class Connection implements CallHost, AnswerHost, Watched {
     this.outbox.schedule();
   }
 
-  #shortWhile(): Promise<void> {
+  #partingWhile(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.settings.platform.clock.timer(200, resolve);
+      const timer = this.settings.platform.clock.timer(PARTING_MS, resolve);
       void this.closed.then(() => timer[Symbol.dispose]());
     });
   }
-}
-
-function timeLeft({ timeoutMs }: OpenHeader): number {
-  return timeoutMs < 0 ? Infinity : timeoutMs;
-}
-
-function violation(what: string): ProtocolViolation {
-  return new ProtocolViolation(GoAwayCode.protocol, `Cannot go on: the other side sent ${what}`);
 }

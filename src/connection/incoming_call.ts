@@ -23,8 +23,8 @@ import { checkSize } from "./outgoing_call.ts";
 import type { Arrival } from "./settings.ts";
 import { Stream, type StreamHost } from "./stream.ts";
 
-/** What a call needs of the connection beyond what every stream does. */
-export interface AnswerHost extends StreamHost {
+/** What a call needs of whoever answers all calls of the other side. */
+export interface AnswerOwner {
   /** Who is on the other side. */
   readonly peer: Peer;
   /** Who that is, as far as admission tells callers apart. */
@@ -58,7 +58,7 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   lost = false;
   /** Whether its handler has begun to run. The router sets it. */
   started = false;
-  readonly #owner: AnswerHost;
+  readonly #owner: AnswerOwner;
   readonly #idempotent: boolean;
   readonly #dedupe: Uint8Array | undefined;
   readonly #codec: Codec;
@@ -74,7 +74,7 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   #verdict: Verdict = "pass";
   /** Where it waits at the gate. */
   #place: Place<Waiter> | undefined = undefined;
-  /** Its message while it waits there: not decoded, and not paid back. */
+  /** Its message while it waits, there or for others' answers to leave: not decoded, and not paid back. */
   #held: { readonly message: Uint8Array; readonly cost: number } | undefined = undefined;
   /** What the gate gave it, to have it back in the end; −1 when it did not pass there. */
   #pass = -1;
@@ -83,10 +83,17 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   /** Whether END is on its way; a long reply may still wait for credit. */
   #ended = false;
 
-  constructor(host: AnswerHost, id: number, procedure: string, header: OpenHeader, codec: Codec) {
+  constructor(
+    host: StreamHost,
+    owner: AnswerOwner,
+    id: number,
+    procedure: string,
+    header: OpenHeader,
+    codec: Codec,
+  ) {
     super(host);
     this.id = id;
-    this.#owner = host;
+    this.#owner = owner;
     this.procedure = procedure;
     this.attempt = header.attempt;
     this.hop = header.hop;
@@ -98,6 +105,10 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
     this.#codec = codec;
     this.#metadata = header.metadata;
     this.#deadline = header.timeoutMs < 0 ? Infinity : host.heardAt + header.timeoutMs;
+  }
+
+  override get dueAt(): number {
+    return this.settled ? Infinity : this.#place === undefined ? this.#deadline : this.#place.until;
   }
 
   get signal(): AbortSignal {
@@ -176,7 +187,7 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
         this.#ran();
       }
     } else this.#onPiece(bytes, at, end, end - at, more);
-    if (!this.settled && this.#place === undefined) this.host.settings.timers.add(this, this.#deadline);
+    if (!this.settled && this.#place === undefined) this.host.expect(this.#deadline);
   }
 
   /** Whether nothing of it is left on the connection. */
@@ -188,8 +199,13 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   proceed(): void {
     this.#place = undefined;
     this.#verdict = "run";
-    if (!this.#mayRun(0)) return;
-    this.host.settings.timers.add(this, this.#deadline);
+    this.host.expect(this.#deadline);
+    this.#goOn();
+  }
+
+  /** What it waited for has come. */
+  #goOn(): void {
+    if (this.settled || !this.#mayRun(this.#held?.message.length ?? 0)) return;
     if (this.#requests !== undefined) return this.#run(undefined, this.#requests);
     const { message, cost } = this.#held!;
     this.#held = undefined;
@@ -327,9 +343,14 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   /** All that it needs is there, so many bytes: whether it runs, rather than wait at the gate or be refused there. */
   #mayRun(bytes: number): boolean {
     if (this.#verdict === "pass") return true;
-    const gate = this.host.settings.gate!;
+    const { sender, settings: { gate }, heardAt: now } = this.host;
+    // Its answer could not leave: it would be one more that is held in memory.
+    if (this.#verdict === "later" && sender.isCrowded) {
+      void sender.room().then(() => this.#goOn());
+      return false;
+    }
+    if (gate === undefined) return true;
     const { caller } = this.#owner;
-    const now = this.host.heardAt;
     const leftMs = this.#deadline - now;
     if (this.#verdict === "later") {
       const verdict = gate.decide(caller!, this.procedure, this.criticality, leftMs, bytes, now);
@@ -342,7 +363,7 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
     }
     if (this.#verdict === "wait") {
       this.#place = gate.wait(this, caller!, this.criticality, leftMs, bytes, now);
-      this.host.settings.timers.add(this, this.#place.until);
+      this.host.expect(this.#place.until);
       return false;
     }
     this.#pass = gate.begin();
@@ -555,20 +576,23 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   #settle(): void {
     if (this.settled) return;
     this.settled = true;
-    this.host.settings.timers.remove(this);
     this.discardPieces();
     if (this.#place !== undefined) this.#leaveGate(this.#place);
+    if (this.#held !== undefined) this.#dropHeld(this.#held.cost);
     if (this.#requests !== undefined && this.#reason === undefined) this.#requests.drop();
     if (this.#ended) this.host.forget(this);
     if (this.#handler === "waiting") this.#handlerEnded();
   }
 
-  /** It waits at the gate no longer; what it brought is paid back. */
   #leaveGate(place: Place<Waiter>): void {
     this.host.settings.gate!.withdraw(place);
     this.#place = undefined;
-    this.host.intake.consumed(this.#held?.cost ?? 0);
+  }
+
+  /** What it brought is paid back. */
+  #dropHeld(costBytes: number): void {
     this.#held = undefined;
+    this.host.intake.consumed(costBytes);
   }
 
   #handlerEnded(): void {

@@ -10,14 +10,15 @@ import type { Code } from "../core/code.ts";
 import { type Executed, RpcError, textOf, withExecuted } from "../core/error.ts";
 import { Metadata, REASON_KEY } from "../core/metadata.ts";
 import type { CallObserver } from "../core/observer.ts";
+import type { Receiver } from "../core/receiver.ts";
 import type { MetadataProblem } from "../protocol/metadata_block.ts";
 import type { Status } from "../protocol/status.ts";
 import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
 import { Inbox } from "./inbox.ts";
 import { Stream, type StreamHost } from "./stream.ts";
 
-/** What a call needs of the connection beyond what every stream does. */
-export interface CallHost extends StreamHost {
+/** What a call needs of whoever makes all calls of this side. */
+export interface CallOwner {
   /** Writes the OPEN of a call and gives it its number. @throws what the codec or a limit throws */
   open(call: OutgoingCall, now: number): void;
   /** Says that no more requests follow. */
@@ -38,10 +39,9 @@ export class OutgoingCall extends Stream {
   openedAt = 0;
   /** Whether the connection has it in its table. A one-way call is there only while part of it waits to be sent. */
   listed = false;
-  readonly #owner: CallHost;
+  readonly #owner: CallOwner;
   readonly #observer: CallObserver | undefined;
-  readonly #resolve: (reply: Reply) => void;
-  readonly #reject: (error: RpcError) => void;
+  readonly #receiver: Receiver;
   #inbox: Inbox | undefined;
   #requests: AsyncIterator<unknown> | undefined;
   #trailers: Metadata | undefined;
@@ -49,19 +49,22 @@ export class OutgoingCall extends Stream {
   #answered = false;
 
   constructor(
-    host: CallHost,
+    host: StreamHost,
+    owner: CallOwner,
     call: Call,
     observer: CallObserver | undefined,
-    resolve: (reply: Reply) => void,
-    reject: (error: RpcError) => void,
+    receiver: Receiver,
   ) {
     super(host);
-    this.#observer = observer;
-    this.#owner = host;
+    this.#owner = owner;
     this.call = call;
     this.codec = call.codec ?? host.settings.codec;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.#observer = observer;
+    this.#receiver = receiver;
+  }
+
+  override get dueAt(): number {
+    return this.settled ? Infinity : this.call.deadline;
   }
 
   /** Sets its deadline and listens to its signal. False when it is over before it began. */
@@ -80,16 +83,15 @@ export class OutgoingCall extends Stream {
       return false;
     }
     signal?.addEventListener("abort", this);
-    if (deadline !== Infinity) this.host.settings.timers.add(this, deadline);
+    this.host.expect(deadline);
     return true;
   }
 
   /** The same call on another connection, which has to carry it from now on. Only what has not begun may move. */
-  movedTo(host: CallHost): OutgoingCall {
+  movedTo(host: StreamHost, owner: CallOwner): OutgoingCall {
     this.settled = true;
-    this.host.settings.timers.remove(this);
     this.call.signal?.removeEventListener("abort", this);
-    return new OutgoingCall(host, this.call, this.#observer, this.#resolve, this.#reject);
+    return new OutgoingCall(host, owner, this.call, this.#observer, this.#receiver);
   }
 
   /** Sends the OPEN, and what follows it. */
@@ -112,8 +114,7 @@ export class OutgoingCall extends Stream {
       if (!this.listed) this.onSent();
     } else if (messages !== undefined && (kind === "clientStream" || kind === "bidi")) {
       this.call.requestsTaken = true;
-      this.#requests = messages[Symbol.asyncIterator]();
-      this.#sendRequests(this.#requests);
+      void this.#sendRequests(messages);
     }
   }
 
@@ -260,7 +261,7 @@ export class OutgoingCall extends Stream {
     if (!this.#answered) {
       this.#answered = true;
       this.#trailers = new Metadata();
-      this.#resolve(new Reply({ messages: this.#inbox, metadata: this.#metadata, trailers: this.#trailers }));
+      this.#receiver.onReply(new Reply({ messages: this.#inbox, metadata: this.#metadata, trailers: this.#trailers }));
     }
     return this.#inbox;
   }
@@ -270,8 +271,9 @@ export class OutgoingCall extends Stream {
     this.#trailers.absorb(trailers);
   }
 
-  async #sendRequests(requests: AsyncIterator<unknown>): Promise<void> {
+  async #sendRequests(messages: AsyncIterable<unknown>): Promise<void> {
     try {
+      const requests = this.#requests = messages[Symbol.asyncIterator]();
       for (;;) {
         const { done, value } = await requests.next();
         if (this.settled) return;
@@ -356,7 +358,6 @@ export class OutgoingCall extends Stream {
   #settle(error: RpcError | undefined, reply?: Reply): void {
     if (this.settled) return;
     this.settled = true;
-    this.host.settings.timers.remove(this);
     this.call.signal?.removeEventListener("abort", this);
     this.discardPieces();
     this.host.forget(this);
@@ -369,9 +370,9 @@ export class OutgoingCall extends Stream {
     }
     if (error !== undefined) {
       this.#inbox?.end(error);
-      this.#reject(error);
-    } else if (reply !== undefined) this.#resolve(reply);
-    else if (!this.#answered) this.#reject(cancelled(undefined, "maybe"));
+      if (!this.#answered) this.#receiver.onFailure(error);
+    } else if (reply !== undefined) this.#receiver.onReply(reply);
+    else if (!this.#answered) this.#receiver.onFailure(cancelled(undefined, "maybe"));
   }
 }
 

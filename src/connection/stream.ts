@@ -4,8 +4,8 @@
  * Invariants: a stream is settled once; after that nothing is delivered and nothing is sent; what still arrives for it is
  * paid back to the connection at once.
  */
-import { TimerEntry } from "../core/timers.ts";
 import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
+import type { Due } from "./deadlines.ts";
 import { ReceiveWindow } from "./receive_window.ts";
 import type { Sender, SendingStream, Waiting } from "./sender.ts";
 import type { Settings } from "./settings.ts";
@@ -35,10 +35,12 @@ export interface StreamHost {
   reset(stream: Stream, code: Code | undefined): void;
   /** Takes a settled stream out of the table. */
   forget(stream: Stream): void;
+  /** A stream is due then. */
+  expect(dueAt: number): void;
 }
 
 /** One end of a call. */
-export abstract class Stream extends TimerEntry implements SendingStream {
+export abstract class Stream implements SendingStream, Due {
   /** Its number on the wire; 0 before it has one. */
   id = 0;
   /** How many bytes the peer lets it send. */
@@ -56,10 +58,15 @@ export abstract class Stream extends TimerEntry implements SendingStream {
   #part: { readonly pieces: Uint8Array[]; size: number; cost: number } | undefined = undefined;
 
   constructor(host: StreamHost) {
-    super();
     this.host = host;
     this.creditBytes = host.hello.streamWindowBytes;
   }
+
+  /** When its deadline passes; `Infinity` once it is settled. */
+  abstract get dueAt(): number;
+
+  /** Its deadline has passed. */
+  abstract onDue(): void;
 
   /** The connection is gone: settles the stream. All streams of a connection are given the same cause. */
   abstract onLost(reason: string, cause: Error | undefined): void;

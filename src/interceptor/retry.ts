@@ -79,95 +79,116 @@ export function isShed({ code, executed, retryAfterMs }: RpcError): boolean {
  * @throws {RangeError} when an option is out of range
  */
 export function retry(options: RetryOptions = {}, surroundings: RetrySurroundings = {}): Interceptor {
-  const { platform = runtimePlatform, signal: ended, onRetry, onThrottled } = surroundings;
-  const policy = checkRetry(options);
-  const backoff: Backoff = { firstMs: policy.firstBackoffMs, factor: 2, maxMs: policy.maxBackoffMs, jitter: 0.2 };
-  const budgets = surroundings.budgets ?? new RetryBudgets(policy.budgetTokens, policy.tokensPerSuccess);
+  return new Retrying(options, surroundings).interceptor;
+}
+
+/** What {@link retry} knows: for whoever has no promise to wrap, since it tells of the first attempt's end itself. */
+export class Retrying {
+  /** The same as an interceptor. */
+  readonly interceptor: Interceptor = (next) => (call) =>
+    next(call).then(this.#budgets.of(call.service).passed, (error) => this.goOn(call, error, next));
+  readonly #policy: Required<RetryOptions>;
+  readonly #backoff: Backoff;
+  readonly #budgets: RetryBudgets;
+  readonly #surroundings: RetrySurroundings;
+  readonly #platform: Platform;
+
+  /** @throws {RangeError} {TypeError} when an option can't be used */
+  constructor(options: RetryOptions, surroundings: RetrySurroundings) {
+    const policy = this.#policy = checkRetry(options);
+    this.#backoff = { firstMs: policy.firstBackoffMs, factor: 2, maxMs: policy.maxBackoffMs, jitter: 0.2 };
+    this.#budgets = surroundings.budgets ?? new RetryBudgets(policy.budgetTokens, policy.tokensPerSuccess);
+    this.#surroundings = surroundings;
+    this.#platform = surroundings.platform ?? runtimePlatform;
+  }
+
+  /** The first attempt of a call has ended well. */
+  passed({ service }: Call): void {
+    this.#budgets.of(service).success();
+  }
+
+  /** Goes on with a call whose first attempt has failed. Resolves as a later one does, or rejects with what it ends with. */
+  async goOn(first: Call, error: unknown, next: Invoker): Promise<Reply> {
+    const { signal: ended, onRetry } = this.#surroundings;
+    const budget = this.#budgets.of(first.service);
+    let call = first;
+    // Somebody before this client tries again already.
+    const maxAttempts = call.attempt > 0 ? 1 : this.#policy.maxAttempts;
+    let replays = 0;
+    let elsewhere = false;
+    let attempts = 1;
+    let executed: Executed = "no";
+    for (;;) {
+      if (!(error instanceof RpcError)) throw error;
+      call.note(error, this.#platform.clock.now());
+      const last = error;
+      const untaken = last.executed === "no" && last.code === "unavailable" && last.retryAfterMs === undefined;
+      executed = strongerExecuted(executed, last.executed);
+      const failure = withExecuted(last, executed);
+      if (!call.retry || call.requestsTaken || ended?.aborted) throw failure;
+      const avoid = call.avoid ?? [];
+      const tried = call.endpoint;
+      const fresh = tried !== undefined && !avoid.includes(tried);
+      // What may have run is remembered where it was sent, and nowhere else.
+      const bound = call.bound ?? (call.idempotent || last.executed === "no" ? undefined : call.servedBy);
+      const movable = fresh && bound === undefined;
+      // One server that has too much to do says nothing about the others; but when all have, this must not be for nothing.
+      const moved = untaken
+        ? movable && ++replays <= MAX_REPLAYS
+        : movable && isShed(last) && attempts < maxAttempts && !elsewhere && budget.move();
+      if (moved) {
+        elsewhere ||= !untaken;
+        call = call.with({ avoid: [...avoid, tried!] });
+      } else {
+        const pauseMs = this.#pauseBefore(call, budget, last, attempts < maxAttempts, attempts);
+        if (pauseMs === undefined) throw failure;
+        await pause(pauseMs, this.#platform, call.signal, ended);
+        if (call.signal?.aborted) throw cancelled(call.signal, failure);
+        if (ended?.aborted) throw failure;
+        attempts++;
+        call = call.with({ avoid: fresh ? [...avoid, tried] : avoid, attempt: call.attempt + 1 });
+        call.bound = bound;
+      }
+      onRetry?.(call);
+      try {
+        const reply = next(call);
+        // Whoever stands around this sees where it is now.
+        first.endpoint = call.endpoint;
+        first.sentAt = call.sentAt;
+        return budget.passed(await reply);
+      } catch (caught) {
+        error = caught;
+      }
+    }
+  }
 
   /** How long to wait before the next attempt; `undefined` when there is none. Takes note of the failure. */
-  const pauseBefore = (
+  #pauseBefore(
     call: Call,
     budget: RetryBudget,
     failure: RpcError,
+    attemptsLeft: boolean,
     attempts: number,
-    maxAttempts: number,
-  ): number | undefined => {
+  ): number | undefined {
+    const { codes } = this.#policy;
     const { code, executed, retryAfterMs } = failure;
+    const { random, clock } = this.#platform;
     const told = retryAfterMs !== undefined && retryAfterMs < 0;
     // What the application answers, and what only took too long, says nothing about whether more calls would hurt.
-    if (!told && !policy.codes.includes(code) && !isShed(failure)) return undefined;
+    if (!told && !codes.includes(code) && !isShed(failure)) return undefined;
     const allowed = budget.failure(failure.cause);
     const safe = call.idempotent || executed === "no" || call.dedupe !== undefined;
-    if (!safe || told || attempts >= maxAttempts) return undefined;
+    if (!safe || told || !attemptsLeft) return undefined;
     if (!allowed) {
-      onThrottled?.(call);
+      this.#surroundings.onThrottled?.(call);
       return undefined;
     }
     const pauseMs = retryAfterMs === undefined
-      ? backoffMs(backoff, attempts - 1, platform.random)
-      : retryAfterMs * (1 + PUSHBACK_SPREAD * fraction(platform.random));
+      ? backoffMs(this.#backoff, attempts - 1, random)
+      : retryAfterMs * (1 + PUSHBACK_SPREAD * fraction(random));
     const until = call.dedupe === undefined ? call.deadline : Math.min(call.deadline, call.dedupe.until);
-    return platform.clock.now() + pauseMs < until ? pauseMs : undefined;
-  };
-
-  return (next) => {
-    const again = async (first: Call, budget: RetryBudget, error: unknown): Promise<Reply> => {
-      let call = first;
-      // Somebody before this client tries again already.
-      const maxAttempts = call.attempt > 0 ? 1 : policy.maxAttempts;
-      let replays = 0;
-      let elsewhere = false;
-      let attempts = 1;
-      let executed: Executed = "no";
-      for (;;) {
-        if (!(error instanceof RpcError)) throw error;
-        call.note(error, platform.clock.now());
-        const last = error;
-        const untaken = last.executed === "no" && last.code === "unavailable" && last.retryAfterMs === undefined;
-        executed = strongerExecuted(executed, last.executed);
-        const failure = withExecuted(last, executed);
-        if (!call.retry || call.requestsTaken || ended?.aborted) throw failure;
-        const avoid = call.avoid ?? [];
-        const tried = call.endpoint;
-        const fresh = tried !== undefined && !avoid.includes(tried);
-        // What may have run is remembered where it was sent, and nowhere else.
-        const bound = call.bound ?? (call.idempotent || last.executed === "no" ? undefined : call.servedBy);
-        const movable = fresh && bound === undefined;
-        // One server that has too much to do says nothing about the others; but when all have, this must not be for nothing.
-        const moved = untaken
-          ? movable && ++replays <= MAX_REPLAYS
-          : movable && isShed(last) && attempts < maxAttempts && !elsewhere && budget.move();
-        if (moved) {
-          elsewhere ||= !untaken;
-          call = call.with({ avoid: [...avoid, tried!] });
-        } else {
-          const pauseMs = pauseBefore(call, budget, last, attempts, maxAttempts);
-          if (pauseMs === undefined) throw failure;
-          await pause(pauseMs, platform, call.signal, ended);
-          if (call.signal?.aborted) throw cancelled(call.signal, failure);
-          if (ended?.aborted) throw failure;
-          attempts++;
-          call = call.with({ avoid: fresh ? [...avoid, tried] : avoid, attempt: call.attempt + 1 });
-          call.bound = bound;
-        }
-        onRetry?.(call);
-        try {
-          const reply = next(call);
-          // Whoever stands around this sees where it is now.
-          first.endpoint = call.endpoint;
-          first.sentAt = call.sentAt;
-          return budget.passed(await reply);
-        } catch (caught) {
-          error = caught;
-        }
-      }
-    };
-    const invoke: Invoker = (call) => {
-      const budget = budgets.of(call.service);
-      return next(call).then(budget.passed, (error) => again(call, budget, error));
-    };
-    return invoke;
-  };
+    return clock.now() + pauseMs < until ? pauseMs : undefined;
+  }
 }
 
 /** Waits, unless a signal aborts meanwhile. */

@@ -37,6 +37,11 @@ export class ProtocolViolation extends Error {
   }
 }
 
+/** What the peer did that the protocol forbids. */
+export function violation(what: string): ProtocolViolation {
+  return new ProtocolViolation(GoAwayCode.protocol, `Cannot go on: the other side sent ${what}`);
+}
+
 /** The name of a GOAWAY code, for messages. */
 export function goAwayName(code: number): string {
   return Object.entries(GoAwayCode).find((entry) => entry[1] === code)?.[0] ?? `code ${code}`;

@@ -163,7 +163,7 @@ for (const [name, open] of pairs) {
     await ends.client.invoke(call({ kind: "oneway", message: "hello" }));
     assertEquals(await promise, "hello");
     await ends.client.ping();
-    assertEquals([ends.client.inFlight, ends.server.handlers], [0, 0]);
+    assertEquals([ends.client.calls.inFlight, ends.server.handlers], [0, 0]);
   });
 
   Deno.test(`${name}: a large one-way call gets the credit that it needs`, async () => {
