@@ -363,6 +363,31 @@ scene(
 );
 
 scene(
+  "H23 calls of a peer that takes no replies wait unrun once 4 MiB do, and run when it does",
+  async ({ dial, host, clock }) => {
+    let made = 0;
+    host.handle("t.large", () => {
+      made++;
+      return "x".repeat(1_000_000);
+    });
+    const peer = await dial().greet({ streamWindowBytes: 100, connectionWindowBytes: 2 ** 30 });
+    peer.answersPings = true;
+    const calls = Array.from({ length: 100 }, (_, n) => openFrame(1 + 2 * n, n === 0 ? "t/large" : 0, "1"));
+    await peer.send(...calls);
+    await clock.advance(1_000);
+    assertEquals([made, host.handlers], [5, 95]);
+    // One that is taken back does not run.
+    await peer.send(frame(Kind.reset, 0, 199, new Uint8Array(1)));
+    const credit = (n: number) => frame(Kind.credit, 0, 1 + 2 * n, u32(2_000_000));
+    for (let ends = 0, given = 0; ends < 99;) {
+      if (given === 0) { for (; given < 99; given++) await peer.send(credit(given)); }
+      if ((await peer.next())!.kind === Kind.end) ends++;
+    }
+    assertEquals([made, host.handlers], [99, 0]);
+  },
+);
+
+scene(
   "H25 a peer that stops reading its socket is given up after the write-stall time",
   async ({ dial, clock, host }) => {
     const peer = await dial().greet();
