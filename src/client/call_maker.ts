@@ -1,19 +1,24 @@
 /** From what a user says of a call to the call itself. */
-import { Call, type CallInit } from "../core/call.ts";
+import { Call } from "../core/call.ts";
+import { type CallTerms, termsOf } from "../core/call_terms.ts";
 import { checkCodec } from "../core/codec.ts";
 import { checkCriticality, type Criticality, jointCriticality } from "../core/criticality.ts";
 import { newDedupeKey } from "../core/dedupe.ts";
 import { Metadata } from "../core/metadata.ts";
 import { checkDuration } from "../core/options.ts";
 import type { Platform } from "../core/platform.ts";
-import type { Method, MethodKind } from "../core/service.ts";
+import type { Method } from "../core/service.ts";
 import type { Timers } from "../core/timers.ts";
 import type { CallOptions } from "./options.ts";
 
 /** What a method promises, as far as its caller goes by it. */
-export interface Promises extends Pick<Method, "idempotent" | "codec" | "timeoutMs" | "criticality" | "dedupe"> {
-  /** The service's name, so that no call cuts it out of its procedure's. */
-  readonly service?: string;
+export type Promises = Pick<Method, "kind" | "idempotent" | "codec" | "timeoutMs" | "criticality" | "dedupe">;
+
+/** A method as a client calls it. */
+export interface Target {
+  readonly promises: Promises;
+  /** The terms of calls of it that say nothing else. */
+  readonly terms: CallTerms;
 }
 
 /** What holds for all calls of a client that say nothing else. */
@@ -29,8 +34,6 @@ export class CallMaker {
   readonly #platform: Platform;
   readonly #timers: Timers;
   readonly #defaults: CallDefaults;
-  /** One for all calls, which copy what is in it: making one for each costs three times what making the call does. */
-  readonly #init: { -readonly [Key in keyof CallInit]: CallInit[Key] } = emptyInit();
 
   constructor(platform: Platform, timers: Timers, defaults: CallDefaults) {
     this.#platform = platform;
@@ -38,56 +41,55 @@ export class CallMaker {
     this.#defaults = defaults;
   }
 
+  /** A method, to make calls of. */
+  target(procedure: string, promises: Promises, service?: string): Target {
+    const { kind, idempotent, codec } = promises;
+    const criticality = this.#criticalityOf(promises, {});
+    return { promises, terms: termsOf({ procedure, service, kind, idempotent, codec, criticality }) };
+  }
+
   /** Makes a call. @throws {TypeError} {RangeError} when an option can't be used */
   make(
-    procedure: string,
-    kind: MethodKind,
-    method: Promises,
+    { promises, terms }: Target,
     message: unknown,
     messages: AsyncIterable<unknown> | undefined,
     options: CallOptions,
     cancel?: AbortSignal,
   ): Call {
-    const { parent, hashKey, waitForReady, retry } = options;
+    const { parent } = options;
     // What the program did since this turn began must not count against a time-out that it asked for itself.
-    const exact = options.timeoutMs !== undefined || method.timeoutMs !== undefined || parent !== undefined;
+    const exact = options.timeoutMs !== undefined || promises.timeoutMs !== undefined || parent !== undefined;
     const startedAt = exact ? this.#platform.clock.now() : this.#timers.turnNow();
     const metadata = options.metadata === undefined ? undefined : new Metadata(options.metadata);
-    const deadline = startedAt + this.#timeLeft(kind, options, method.timeoutMs);
+    const deadline = startedAt + this.#timeLeft(options, promises);
     const signal = joined(cancel, options.signal, parent?.signal);
-    const codec = options.codec === undefined ? method.codec : checkCodec(options.codec);
-    const criticality = this.#criticalityOf(method, options);
-    const { dedupe } = method;
-    // Nothing of the user's runs from here on, so that nobody else can write into it meanwhile.
-    const init = this.#init;
-    init.procedure = procedure;
-    init.service = method.service;
-    init.kind = kind;
-    init.idempotent = method.idempotent;
-    init.message = message;
-    init.messages = messages;
-    init.metadata = metadata;
-    init.startedAt = startedAt;
-    init.deadline = deadline;
-    init.signal = signal;
-    init.codec = codec;
-    init.hashKey = hashKey;
-    init.waitForReady = waitForReady;
-    init.retry = retry;
-    init.attempt = parent?.attempt;
-    init.hop = parent === undefined ? 0 : parent.hop + 1;
-    init.criticality = criticality;
-    init.dedupe = dedupe === undefined ? undefined : newDedupeKey(this.#platform.random, startedAt + dedupe.windowMs);
-    init.trace = parent?.trace;
-    const call = new Call(init);
-    // What a user handed in is not kept longer than the call.
-    init.message =
-      init.messages =
-      init.metadata =
-      init.signal =
-      init.trace =
-        undefined;
-    return call;
+    return new Call(
+      { message, messages, startedAt, deadline, signal, metadata, trace: parent?.trace },
+      this.#termsOf(options, promises, terms, startedAt),
+    );
+  }
+
+  /** The usual terms, or those of a call that asks for something else. */
+  #termsOf(options: CallOptions, promises: Promises, usual: CallTerms, startedAt: number): CallTerms {
+    const { parent, hashKey, waitForReady, retry, codec, criticality } = options;
+    const { dedupe } = promises;
+    if (
+      parent === undefined && hashKey === undefined && waitForReady === undefined && retry === undefined &&
+      codec === undefined && criticality === undefined && dedupe === undefined
+    ) {
+      return usual;
+    }
+    return termsOf({
+      ...usual,
+      codec: codec === undefined ? usual.codec : checkCodec(codec),
+      hashKey,
+      waitForReady,
+      retry,
+      attempt: parent?.attempt,
+      hop: parent === undefined ? 0 : parent.hop + 1,
+      criticality: this.#criticalityOf(promises, options),
+      dedupe: dedupe === undefined ? undefined : newDedupeKey(this.#platform.random, startedAt + dedupe.windowMs),
+    });
   }
 
   #criticalityOf(method: Promises, { criticality, parent }: CallOptions): Criticality {
@@ -98,39 +100,12 @@ export class CallMaker {
   }
 
   /** Calls with one reply end after the default time-out; streams may go on for ever. */
-  #timeLeft(kind: MethodKind, options: CallOptions, methodTimeoutMs: number | undefined): number {
+  #timeLeft(options: CallOptions, { kind, timeoutMs }: Promises): number {
     const streams = kind !== "unary" && kind !== "oneway";
-    const given = options.timeoutMs ?? methodTimeoutMs ?? (streams ? Infinity : this.#defaults.timeoutMs);
+    const given = options.timeoutMs ?? timeoutMs ?? (streams ? Infinity : this.#defaults.timeoutMs);
     const parentMs = options.parent === undefined ? Infinity : options.parent.remainingMs();
     return given === Infinity ? parentMs : Math.min(checkDuration("timeoutMs", given), parentMs);
   }
-}
-
-/** Every field is there from the beginning, so that the object never changes its shape. */
-function emptyInit(): CallInit {
-  return {
-    procedure: "",
-    service: undefined,
-    kind: "unary",
-    idempotent: false,
-    message: undefined,
-    messages: undefined,
-    metadata: undefined,
-    startedAt: 0.5, // not whole, as times are
-    deadline: 0.5,
-    signal: undefined,
-    codec: undefined,
-    hashKey: undefined,
-    waitForReady: undefined,
-    retry: undefined,
-    instance: undefined,
-    attempt: undefined,
-    hop: 0,
-    criticality: undefined,
-    dedupe: undefined,
-    trace: undefined,
-    context: undefined,
-  };
 }
 
 /** One signal for those that are there: most calls have none, or one. */

@@ -7,12 +7,13 @@ import { containLogger } from "../core/logger.ts";
 import { checkBoolean, checkDuration, checkNames, checkText, MAX_TEXT } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
 import {
-  type MethodKind,
   type Methods,
   procedureName,
   type ReplyOf,
   type RequestOf,
+  serverStream,
   type Service,
+  unary,
 } from "../core/service.ts";
 import { Timers } from "../core/timers.ts";
 import { bytes } from "../codec/bytes.ts";
@@ -30,7 +31,7 @@ import { checkRetry } from "../interceptor/retry.ts";
 import { dialling, systemTransport } from "../transport/transport.ts";
 import { type Answer, broadcast, type BroadcastOptions, checkBroadcast, type UnaryNames } from "./broadcast.ts";
 import { cacheOf } from "./cache.ts";
-import { CallMaker, joined, type Promises } from "./call_maker.ts";
+import { CallMaker, joined, type Promises, type Target } from "./call_maker.ts";
 import { type CallPath, callPath } from "./call_path.ts";
 import { PlainCall, type PlainCallHost } from "./plain_call.ts";
 import { type CallOptions, CLIENT_OPTIONS, type ClientOptions } from "./options.ts";
@@ -157,7 +158,7 @@ export class Client implements AsyncDisposable {
     if (this.#cluster.warmUp && !this.#closed) this.#cluster.follow(contract.name);
     const functions: Record<string, unknown> = {};
     for (const [name, method] of Object.entries(contract.methods)) {
-      functions[name] = this.#caller(`${contract.name}/${name}`, method.kind, { ...method, service: contract.name });
+      functions[name] = this.#caller(this.#calls.target(`${contract.name}/${name}`, method, contract.name));
     }
     return Object.freeze(functions) as ServiceClient<Service<M>>;
   }
@@ -169,7 +170,7 @@ export class Client implements AsyncDisposable {
    */
   // deno-lint-ignore no-explicit-any
   call(procedure: string, request?: unknown, options: CallOptions = NO_OPTIONS): Promise<any> {
-    return this.#one(procedureName(procedure), "unary", PLAIN, request, undefined, options);
+    return this.#one(this.#calls.target(procedureName(procedure), UNARY), request, undefined, options);
   }
 
   /**
@@ -179,7 +180,7 @@ export class Client implements AsyncDisposable {
    */
   // deno-lint-ignore no-explicit-any
   stream(procedure: string, request?: unknown, options: CallOptions = NO_OPTIONS): AsyncIterableIterator<any> {
-    return this.#many(procedureName(procedure), "serverStream", PLAIN, request, undefined, options);
+    return this.#many(this.#calls.target(procedureName(procedure), SERVER_STREAM), request, undefined, options);
   }
 
   /**
@@ -210,8 +211,8 @@ export class Client implements AsyncDisposable {
     if (declared?.kind !== "unary") throw new TypeError(`Cannot broadcast "${procedure}": it is no unary method`);
     const counts = checkBroadcast(options);
     const stop = new AbortController();
-    const promises = { ...declared, service: contract.name };
-    const call = this.#calls.make(procedure, "unary", promises, request, undefined, options, stop.signal);
+    const target = this.#calls.target(procedure, declared, contract.name);
+    const call = this.#calls.make(target, request, undefined, options, stop.signal);
     const explained = (call: Call) => (error: unknown) => {
       throw this.#explain(error, call);
     };
@@ -241,21 +242,19 @@ export class Client implements AsyncDisposable {
     await this.close();
   }
 
-  #caller(procedure: string, kind: MethodKind, method: Promises): unknown {
-    switch (kind) {
+  #caller(target: Target): unknown {
+    switch (target.promises.kind) {
       case "unary":
       case "oneway":
-        return (request: unknown, options: CallOptions = NO_OPTIONS) =>
-          this.#one(procedure, kind, method, request, undefined, options);
+        return (request: unknown, options: CallOptions = NO_OPTIONS) => this.#one(target, request, undefined, options);
       case "clientStream":
         return (requests: AsyncIterable<unknown>, options: CallOptions = NO_OPTIONS) =>
-          this.#one(procedure, kind, method, undefined, toAsync(requests), options);
+          this.#one(target, undefined, toAsync(requests), options);
       case "serverStream":
-        return (request: unknown, options: CallOptions = NO_OPTIONS) =>
-          this.#many(procedure, kind, method, request, undefined, options);
+        return (request: unknown, options: CallOptions = NO_OPTIONS) => this.#many(target, request, undefined, options);
       case "bidi":
         return (requests: AsyncIterable<unknown>, options: CallOptions = NO_OPTIONS) =>
-          this.#many(procedure, kind, method, undefined, toAsync(requests), options);
+          this.#many(target, undefined, toAsync(requests), options);
     }
   }
 
@@ -282,20 +281,19 @@ export class Client implements AsyncDisposable {
   }
 
   #one(
-    procedure: string,
-    kind: MethodKind,
-    method: Promises,
+    target: Target,
     message: unknown,
     messages: AsyncIterable<unknown> | undefined,
     options: CallOptions,
   ): Promise<unknown> {
     const { onMetadata, onTrailers } = options;
-    const call = this.#calls.make(procedure, kind, method, message, messages, options);
+    const call = this.#calls.make(target, message, messages, options);
     if (this.#path.isPlain && onMetadata === undefined && onTrailers === undefined && !this.#closed) {
       return new Promise((resolve, reject) =>
         this.#cluster.carry(call, new PlainCall(this.#plain, call, resolve, reject))
       );
     }
+    const { procedure } = call;
     return this.#carry(call).then(
       onMetadata === undefined && onTrailers === undefined ? messageOf : (reply) => {
         this.#tell(onMetadata, reply.metadata, procedure);
@@ -312,15 +310,14 @@ export class Client implements AsyncDisposable {
   }
 
   #many(
-    procedure: string,
-    kind: MethodKind,
-    method: Promises,
+    target: Target,
     message: unknown,
     messages: AsyncIterable<unknown> | undefined,
     options: CallOptions,
   ): ReplyStream {
     const cancel = new AbortController();
-    const call = this.#calls.make(procedure, kind, method, message, messages, options, cancel.signal);
+    const call = this.#calls.make(target, message, messages, options, cancel.signal);
+    const { procedure } = call;
     const { onMetadata, onTrailers } = options;
     return new ReplyStream(this.#carry(call), {
       onMetadata: (metadata) => this.#tell(onMetadata, metadata, procedure),
@@ -334,13 +331,9 @@ export class Client implements AsyncDisposable {
 
 const NO_OPTIONS: CallOptions = Object.freeze({});
 
-const PLAIN: Promises = {
-  idempotent: false,
-  codec: undefined,
-  timeoutMs: undefined,
-  criticality: undefined,
-  dedupe: undefined,
-};
+// What is called with no contract at hand promises nothing.
+const UNARY: Promises = unary();
+const SERVER_STREAM: Promises = serverStream();
 
 function messageOf(reply: Reply): unknown {
   return reply.message;

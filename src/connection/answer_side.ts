@@ -92,7 +92,8 @@ export class AnswerSide implements AnswerOwner {
     if (typeof verdict === "object") return this.#shed(id, verdict, payload);
     const name = header.codec ?? host.hello.codecs[0];
     const known = name === undefined ? codec : codecs.get(name);
-    const call = new IncomingCall(host, this, id, procedure, header, known ?? codec);
+    const terms = this.#procedures.terms(procedure, header, known ?? codec);
+    const call = new IncomingCall(host, this, id, terms, header);
     if (this.handlers++ === 0) host.watch(host.heardAt);
     if (header.hop > limits.maxHops) counters.callsRefused++;
     const problem = known === undefined ? unknownCodec(name, [...codecs.keys()]) : problemOf(header, limits.maxHops);

@@ -8,6 +8,7 @@ import type { Waiter } from "../admission/admission.ts";
 import type { Refusal } from "../admission/refusal.ts";
 import type { Caller, Place } from "../admission/wait_queue.ts";
 import { Call, type Context, type Peer, Reply } from "../core/call.ts";
+import type { CallTerms } from "../core/call_terms.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Criticality } from "../core/criticality.ts";
 import { type Executed, HANDLER_FAILED, RpcError, textOf, withExecuted } from "../core/error.ts";
@@ -44,24 +45,15 @@ const STATUS_BYTES = 2_048;
 
 /** A call that the other side makes, and what its handler sees of it. */
 export class IncomingCall extends Stream implements Arrival, Context, Waiter {
-  readonly procedure: string;
-  readonly kind: Call["kind"];
   /** The request, for kinds that bring one, once it is there. */
   message: unknown = undefined;
-  /** The requests, for kinds that bring many, once it runs. */
-  messages: AsyncIterable<unknown> | undefined = undefined;
-  readonly attempt: number;
-  readonly hop: number;
-  readonly criticality: Criticality;
   trace: TraceContext | undefined;
   /** Whether its connection was lost, rather than that it was cancelled. */
   lost = false;
   /** Whether its handler has begun to run. The router sets it. */
   started = false;
   readonly #owner: AnswerOwner;
-  readonly #idempotent: boolean;
-  readonly #dedupe: Uint8Array | undefined;
-  readonly #codec: Codec;
+  readonly #terms: CallTerms;
   readonly #deadline: number;
   #metadata: Metadata | undefined;
   #responseMetadata: Metadata | undefined;
@@ -87,24 +79,45 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
     host: StreamHost,
     owner: AnswerOwner,
     id: number,
-    procedure: string,
+    terms: CallTerms,
     header: OpenHeader,
-    codec: Codec,
   ) {
     super(host);
     this.id = id;
     this.#owner = owner;
-    this.procedure = procedure;
-    this.attempt = header.attempt;
-    this.hop = header.hop;
-    this.criticality = header.criticality;
+    this.#terms = terms;
     this.trace = header.trace;
-    this.kind = header.kind;
-    this.#idempotent = header.idempotent;
-    this.#dedupe = header.dedupe;
-    this.#codec = codec;
     this.#metadata = header.metadata;
     this.#deadline = header.timeoutMs < 0 ? Infinity : host.heardAt + header.timeoutMs;
+  }
+
+  get procedure(): string {
+    return this.#terms.procedure;
+  }
+
+  get kind(): Call["kind"] {
+    return this.#terms.kind;
+  }
+
+  /** The requests, for kinds that bring many, once it runs. */
+  get messages(): AsyncIterable<unknown> | undefined {
+    return this.#handler === "waiting" ? undefined : this.#requests;
+  }
+
+  get attempt(): number {
+    return this.#terms.attempt;
+  }
+
+  get hop(): number {
+    return this.#terms.hop;
+  }
+
+  get criticality(): Criticality {
+    return this.#terms.criticality;
+  }
+
+  get #codec(): Codec {
+    return this.#terms.codec!;
   }
 
   override get dueAt(): number {
@@ -144,26 +157,13 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   }
 
   get keyed(): boolean {
-    return this.#dedupe !== undefined;
+    return this.#terms.dedupe !== undefined;
   }
 
   toCall(): Call {
-    return new Call({
-      procedure: this.procedure,
-      kind: this.kind,
-      idempotent: this.#idempotent,
-      message: this.message,
-      messages: this.messages,
-      metadata: this.#metadata,
-      deadline: this.#deadline,
-      codec: this.#codec,
-      attempt: this.attempt,
-      hop: this.hop,
-      criticality: this.criticality,
-      dedupe: this.#dedupe === undefined ? undefined : { bytes: this.#dedupe, until: Infinity },
-      trace: this.trace,
-      context: this,
-    });
+    const { message, messages, trace } = this;
+    const part = { message, messages, metadata: this.#metadata, deadline: this.#deadline, trace, context: this };
+    return new Call(part, this.#terms);
   }
 
   /** Takes the message of its OPEN, and runs it when that is all it waits for. `verdict` is what the gate has said. */
@@ -183,7 +183,7 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
       this.openWindow();
       this.#requests = new Inbox((costBytes) => this.consumed(costBytes), () => {});
       if (this.#mayRun(0)) {
-        this.#run(undefined, this.#requests);
+        this.#run(undefined);
         this.#ran();
       }
     } else this.#onPiece(bytes, at, end, end - at, more);
@@ -206,7 +206,7 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   /** What it waited for has come. */
   #goOn(): void {
     if (this.settled || !this.#mayRun(this.#held?.message.length ?? 0)) return;
-    if (this.#requests !== undefined) return this.#run(undefined, this.#requests);
+    if (this.#requests !== undefined) return this.#run(undefined);
     const { message, cost } = this.#held!;
     this.#held = undefined;
     this.#runWith(message, cost, message, 0, message.length);
@@ -316,7 +316,7 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
       return this.#undecodable(error);
     }
     this.host.intake.consumed(cost);
-    this.#run(value, undefined);
+    this.#run(value);
   }
 
   /** One of many requests; or one too many, which is passed over. */
@@ -383,11 +383,10 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
     this.#end(error);
   }
 
-  #run(message: unknown, messages: AsyncIterable<unknown> | undefined): void {
+  #run(message: unknown): void {
     const { respond } = this.host.settings;
     this.#handler = "running";
     this.message = message;
-    this.messages = messages;
     let reply;
     try {
       if (respond === undefined) throw new RpcError("unimplemented", "This side answers no calls", { executed: "no" });

@@ -29,12 +29,20 @@ export interface CallOwner {
   wasHanded(position: number): boolean;
 }
 
+/** What only calls with many messages have. */
+class Many {
+  /** The replies. */
+  inbox: Inbox | undefined = undefined;
+  /** The requests, while they are read. */
+  requests: AsyncIterator<unknown> | undefined = undefined;
+  /** What comes after the replies, once these have been handed out. */
+  trailers: Metadata | undefined = undefined;
+}
+
 /** A call that this side makes. */
 export class OutgoingCall extends Stream {
   /** What is called. */
   readonly call: Call;
-  /** How its messages are encoded. */
-  readonly codec: Codec;
   /** Where its OPEN begins in the outbox. */
   openedAt = 0;
   /** Whether the connection has it in its table. A one-way call is there only while part of it waits to be sent. */
@@ -42,11 +50,8 @@ export class OutgoingCall extends Stream {
   readonly #owner: CallOwner;
   readonly #observer: CallObserver | undefined;
   readonly #receiver: Receiver;
-  #inbox: Inbox | undefined;
-  #requests: AsyncIterator<unknown> | undefined;
-  #trailers: Metadata | undefined;
-  #metadata: Metadata | undefined;
-  #answered = false;
+  #metadata: Metadata | undefined = undefined;
+  #many: Many | undefined = undefined;
 
   constructor(
     host: StreamHost,
@@ -58,9 +63,13 @@ export class OutgoingCall extends Stream {
     super(host);
     this.#owner = owner;
     this.call = call;
-    this.codec = call.codec ?? host.settings.codec;
     this.#observer = observer;
     this.#receiver = receiver;
+  }
+
+  /** How its messages are encoded. */
+  get codec(): Codec {
+    return this.call.codec ?? this.host.settings.codec;
   }
 
   override get dueAt(): number {
@@ -257,23 +266,32 @@ export class OutgoingCall extends Stream {
 
   /** Hands out the reply of a stream, once. */
   #answer(): Inbox {
-    this.#inbox ??= new Inbox((costBytes) => this.consumed(costBytes), () => this.#cut("cancelled", undefined));
-    if (!this.#answered) {
-      this.#answered = true;
-      this.#trailers = new Metadata();
-      this.#receiver.onReply(new Reply({ messages: this.#inbox, metadata: this.#metadata, trailers: this.#trailers }));
+    const many = this.#many ??= new Many();
+    const inbox = many.inbox ??= new Inbox(
+      (costBytes) => this.consumed(costBytes),
+      () => this.#cut("cancelled", undefined),
+    );
+    if (many.trailers === undefined) {
+      many.trailers = new Metadata();
+      this.#receiver.onReply(new Reply({ messages: inbox, metadata: this.#metadata, trailers: many.trailers }));
     }
-    return this.#inbox;
+    return inbox;
+  }
+
+  /** Whether the reply of a stream was handed out. */
+  get #answered(): boolean {
+    return this.#many?.trailers !== undefined;
   }
 
   #absorbTrailers(trailers: Metadata | undefined): void {
-    if (trailers === undefined || this.#trailers === undefined) return;
-    this.#trailers.absorb(trailers);
+    if (trailers !== undefined) this.#many?.trailers?.absorb(trailers);
   }
 
   async #sendRequests(messages: AsyncIterable<unknown>): Promise<void> {
     try {
-      const requests = this.#requests = messages[Symbol.asyncIterator]();
+      const requests = messages[Symbol.asyncIterator]();
+      this.#many ??= new Many();
+      this.#many.requests = requests;
       for (;;) {
         const { done, value } = await requests.next();
         if (this.settled) return;
@@ -351,7 +369,7 @@ export class OutgoingCall extends Stream {
     if (this.settled) return;
     if (this.id === 0) this.#owner.dequeue(this);
     else if (this.listed) this.host.reset(this, code);
-    this.#inbox?.drop(error);
+    this.#many?.inbox?.drop(error);
     this.#settle(error);
   }
 
@@ -362,14 +380,13 @@ export class OutgoingCall extends Stream {
     this.discardPieces();
     this.host.forget(this);
     this.#observer?.onSettled(this.call, error);
-    const requests = this.#requests;
-    if (requests !== undefined) {
-      this.#requests = undefined;
+    if (this.#many?.requests !== undefined) {
       // A generator that is waiting answers only later; nobody waits for it.
-      requests.return?.().catch(() => {});
+      this.#many.requests.return?.().catch(() => {});
+      this.#many.requests = undefined;
     }
     if (error !== undefined) {
-      this.#inbox?.end(error);
+      this.#many?.inbox?.end(error);
       if (!this.#answered) this.#receiver.onFailure(error);
     } else if (reply !== undefined) this.#receiver.onReply(reply);
     else if (!this.#answered) this.#receiver.onFailure(cancelled(undefined, "maybe"));

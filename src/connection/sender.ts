@@ -19,6 +19,8 @@ export interface Waiting {
   readonly bytes: Uint8Array;
   /** How much of it was sent. */
   at: number;
+  /** Since when it has waited without progress. */
+  since: number;
   /** Flags of the frame that ends the message. */
   readonly flags: number;
   /** The encoded status, when the frame that ends the message is END. */
@@ -35,8 +37,6 @@ export interface SendingStream {
   creditBytes: number;
   /** What it has waiting. */
   waiting: Waiting | undefined;
-  /** Since when it has waited without progress. */
-  waitingSince: number;
   /** All of its END is on its way, or nothing more will be sent. */
   onEndSent?(): void;
 }
@@ -204,7 +204,7 @@ export class Sender {
 
   /** Streams that have waited since before `time` without progress. */
   stalledSince(time: number): SendingStream[] {
-    return [...this.#blocked, ...this.#ready].filter((stream) => stream.waitingSince < time);
+    return [...this.#blocked, ...this.#ready].filter(({ waiting }) => waiting!.since < time);
   }
 
   /** Whether anything waits. */
@@ -249,8 +249,7 @@ export class Sender {
     status: Uint8Array | undefined,
     done: (() => void) | undefined,
   ): void {
-    stream.waiting = { bytes, at: 0, flags, status, done };
-    stream.waitingSince = this.#now();
+    stream.waiting = { bytes, at: 0, since: this.#now(), flags, status, done };
     this.waitingBytes += bytes.length;
     this.#ready.add(stream);
     this.#outbox.schedule();
@@ -282,7 +281,7 @@ export class Sender {
     writer.raw(bytes.subarray(at, at + count));
     writer.endFrame(frameAt);
     this.#spend(stream, count + DATA_COST_BYTES);
-    stream.waitingSince = this.#now();
+    waiting.since = this.#now();
     if (whole) this.#settle(stream, waiting, count);
     else {
       waiting.at += count;

@@ -47,8 +47,6 @@ export abstract class Stream implements SendingStream, Due {
   creditBytes: number;
   /** What it has waiting to be sent. */
   waiting: Waiting | undefined = undefined;
-  /** Since when that has waited without progress. */
-  waitingSince = 0;
   /** Whether it is over. */
   settled = false;
   /** What the last complete message cost. */

@@ -1,10 +1,10 @@
+import { type CallPast, type CallTerms, NO_PAST, termsOf } from "./call_terms.ts";
 import type { Codec } from "./codec.ts";
 import type { Criticality } from "./criticality.ts";
 import type { DedupeKey, ServedBy } from "./dedupe.ts";
 import type { RpcError } from "./error.ts";
 import type { Attempt } from "./explanation.ts";
 import { Metadata } from "./metadata.ts";
-import { checkText } from "./options.ts";
 import type { MethodKind } from "./service.ts";
 import type { TraceContext } from "./trace_context.ts";
 
@@ -68,9 +68,6 @@ export interface Context {
   remainingMs(): number;
 }
 
-/** The longest hash key, in UTF-16 units, each of which takes three bytes at most: on the wire its length has two. */
-const MAX_HASH_KEY = 20_000;
-
 /** What a {@link Call} is made from. */
 export interface CallInit {
   /** The full name of what is called. */
@@ -117,18 +114,18 @@ export interface CallInit {
   context?: Context;
 }
 
+/** What no two calls have in common. */
+type CallPart = Pick<
+  CallInit,
+  "message" | "messages" | "metadata" | "startedAt" | "deadline" | "signal" | "trace" | "context"
+>;
+
 /**
  * One call on its way, the same on both sides.
  *
  * An interceptor passes it on as it is, or passes on a copy made by `with`. It belongs to one invocation at a time.
  */
 export class Call {
-  /** The full name of what is called, such as `demo.Words/count`. */
-  readonly procedure: string;
-  /** Which sides stream. */
-  readonly kind: MethodKind;
-  /** Whether running it twice does no harm. */
-  readonly idempotent: boolean;
   /** The request, for kinds that send one. */
   readonly message: unknown;
   /** The requests, for kinds that send many. */
@@ -137,80 +134,161 @@ export class Call {
   readonly startedAt: number;
   /** When it must be over, on the platform's monotonic clock; `Infinity` when never. */
   readonly deadline: number;
-  /** How its messages are encoded; `undefined` leaves it to the connection. */
-  readonly codec: Codec | undefined;
-  /** What consistent hashing goes by. */
-  readonly hashKey: string | undefined;
-  /** Whether to wait for an instance rather than to fail when there is none. */
-  readonly waitForReady: boolean;
-  /** Whether it may be tried again. */
-  readonly retry: boolean;
-  /** The id of the one instance that it may go to; `undefined` leaves it to balancing. */
-  readonly instance: string | undefined;
-  /** How many attempts came before this one, those of the calls that led to it included. */
-  readonly attempt: number;
-  /** How many calls led to this one. */
-  readonly hop: number;
-  /** How much it matters. */
-  readonly criticality: Criticality;
-  /** What lets a server see that it has had it before. */
-  readonly dedupe: DedupeKey | undefined;
   /** Where its trace stands, or `undefined`. Whoever traces the call writes its own span here. */
   trace: TraceContext | undefined;
   /** The handler's side of it; only on a server. */
   readonly context: Context | undefined;
-  /** Endpoints where an earlier attempt failed, which balancing goes round while others are left. */
-  avoid: readonly string[] | undefined = undefined;
-  /** Where alone its key is known, so that it may go nowhere else. */
-  bound: ServedBy | undefined = undefined;
-  /** Where its key was sent to. Written on the way out. */
-  servedBy: ServedBy | undefined = undefined;
-  /** Whether it must go to an endpoint that is none of `avoid`, or nowhere. */
-  elsewhere = false;
-  /** Whether it was sent beside an attempt that is still under way. */
-  hedge = false;
   /** Where balancing sent it. Written on the way out. */
   endpoint: string | undefined = undefined;
   /** When it was put on its way, on the platform's clock. Written on the way out. */
   sentAt: number | undefined = undefined;
-  /** How earlier attempts failed; shared by its copies. */
-  history: Attempt[] | undefined = undefined;
-  /** Whether its requests have begun to be read, so that nobody can read them again. Written on the way out. */
-  requestsTaken = false;
-  #service: string | undefined;
+  // What calls have in common, and what most of them never have, stands apart: a small call is made faster than a large one.
+  readonly #terms: CallTerms;
+  #past: CallPast = NO_PAST;
   #signal: AbortSignal | undefined;
   #metadata: Metadata | undefined;
-  #noted = false;
 
-  /** Makes a call. Users get theirs from a client; tests and adapters make them. */
-  constructor(init: CallInit) {
-    this.procedure = init.procedure;
-    this.kind = init.kind;
-    this.idempotent = init.idempotent === true;
+  /**
+   * Makes a call. Users get theirs from a client; tests and adapters make them.
+   * @throws {RangeError} {TypeError} when the hash key can't travel
+   */
+  constructor(init: CallInit);
+  /** @internal Makes one of many that go by the same terms. */
+  constructor(part: CallPart, terms: CallTerms);
+  constructor(init: CallPart, terms?: CallTerms) {
+    this.#terms = terms ?? termsOf(init as CallInit);
     this.message = init.message;
     this.messages = init.messages;
     this.startedAt = init.startedAt ?? 0;
     this.deadline = init.deadline ?? Infinity;
-    this.codec = init.codec;
-    // Checked here, whoever makes it: what can't travel would spoil the frame, and with it the connection.
-    this.hashKey = init.hashKey === undefined ? undefined : checkText("hashKey", init.hashKey, MAX_HASH_KEY);
-    this.waitForReady = init.waitForReady === true;
-    this.retry = init.retry !== false;
-    this.instance = init.instance;
-    this.attempt = init.attempt ?? 0;
-    this.hop = init.hop ?? 0;
-    this.criticality = init.criticality ?? "default";
-    this.dedupe = init.dedupe;
     this.trace = init.trace;
     this.context = init.context;
-    this.#service = init.service;
     this.#signal = init.signal;
     this.#metadata = init.metadata;
   }
 
+  /** The full name of what is called, such as `demo.Words/count`. */
+  get procedure(): string {
+    return this.#terms.procedure;
+  }
+
+  /** Which sides stream. */
+  get kind(): MethodKind {
+    return this.#terms.kind;
+  }
+
+  /** Whether running it twice does no harm. */
+  get idempotent(): boolean {
+    return this.#terms.idempotent;
+  }
+
+  /** How its messages are encoded; `undefined` leaves it to the connection. */
+  get codec(): Codec | undefined {
+    return this.#terms.codec;
+  }
+
+  /** What consistent hashing goes by. */
+  get hashKey(): string | undefined {
+    return this.#terms.hashKey;
+  }
+
+  /** Whether to wait for an instance rather than to fail when there is none. */
+  get waitForReady(): boolean {
+    return this.#terms.waitForReady;
+  }
+
+  /** Whether it may be tried again. */
+  get retry(): boolean {
+    return this.#terms.retry;
+  }
+
+  /** The id of the one instance that it may go to; `undefined` leaves it to balancing. */
+  get instance(): string | undefined {
+    return this.#terms.instance;
+  }
+
+  /** How many attempts came before this one, those of the calls that led to it included. */
+  get attempt(): number {
+    return this.#terms.attempt;
+  }
+
+  /** How many calls led to this one. */
+  get hop(): number {
+    return this.#terms.hop;
+  }
+
+  /** How much it matters. */
+  get criticality(): Criticality {
+    return this.#terms.criticality;
+  }
+
+  /** What lets a server see that it has had it before. */
+  get dedupe(): DedupeKey | undefined {
+    return this.#terms.dedupe;
+  }
+
+  /** Endpoints where an earlier attempt failed, which balancing goes round while others are left. */
+  get avoid(): readonly string[] | undefined {
+    return this.#past.avoid;
+  }
+
+  /** Where alone its key is known, so that it may go nowhere else. */
+  get bound(): ServedBy | undefined {
+    return this.#past.bound;
+  }
+
+  set bound(bound: ServedBy | undefined) {
+    this.#past = { ...this.#past, bound };
+  }
+
+  /** Where its key was sent to. Written on the way out. */
+  get servedBy(): ServedBy | undefined {
+    return this.#past.servedBy;
+  }
+
+  set servedBy(servedBy: ServedBy | undefined) {
+    this.#past = { ...this.#past, servedBy };
+  }
+
+  /** Whether it must go to an endpoint that is none of `avoid`, or nowhere. */
+  get elsewhere(): boolean {
+    return this.#past.elsewhere;
+  }
+
+  set elsewhere(elsewhere: boolean) {
+    this.#past = { ...this.#past, elsewhere };
+  }
+
+  /** Whether it was sent beside an attempt that is still under way. */
+  get hedge(): boolean {
+    return this.#past.hedge;
+  }
+
+  set hedge(hedge: boolean) {
+    this.#past = { ...this.#past, hedge };
+  }
+
+  /** How earlier attempts failed; shared by its copies. */
+  get history(): Attempt[] | undefined {
+    return this.#past.history;
+  }
+
+  set history(history: Attempt[] | undefined) {
+    this.#past = { ...this.#past, history };
+  }
+
+  /** Whether its requests have begun to be read, so that nobody can read them again. Written on the way out. */
+  get requestsTaken(): boolean {
+    return this.#past.requestsTaken;
+  }
+
+  set requestsTaken(requestsTaken: boolean) {
+    this.#past = { ...this.#past, requestsTaken };
+  }
+
   /** The service's full name: what stands before the slash. */
   get service(): string {
-    return this.#service ??= this.procedure.slice(0, this.procedure.indexOf("/"));
+    return this.#terms.service;
   }
 
   /** Aborts when the caller has lost interest. On a server it is the handler's. */
@@ -235,13 +313,13 @@ export class Call {
   note({ code, executed, message }: RpcError, now: number, stoppedBy?: string): void {
     const { endpoint, sentAt, startedAt, hedge } = this;
     // A hedge for which there was no other instance was no attempt.
-    if (this.#noted || (hedge && endpoint === undefined)) return;
-    this.#noted = true;
-    this.history ??= [];
-    const before = this.history.at(-1);
+    if (this.#past.noted || (hedge && endpoint === undefined)) return;
+    const history = this.history ?? [];
+    this.#past = { ...this.#past, history, noted: true };
+    const before = history.at(-1);
     const begunAt = startedAt + (before?.endedMs ?? 0);
     const sent = sentAt !== undefined;
-    this.history.push({
+    history.push({
       endpoint,
       stoppedBy,
       hedge,
@@ -259,7 +337,7 @@ export class Call {
   with(changes: Partial<CallInit> & { avoid?: readonly string[] }): Call {
     const copy = new Call({
       procedure: this.procedure,
-      service: changes.procedure === undefined ? this.#service : undefined,
+      service: changes.procedure === undefined ? this.service : undefined,
       kind: this.kind,
       idempotent: this.idempotent,
       message: this.message,
@@ -281,12 +359,9 @@ export class Call {
       metadata: this.hasMetadata ? new Metadata(this.#metadata) : undefined,
       ...changes,
     });
-    copy.avoid = changes.avoid ?? this.avoid;
-    copy.bound = this.bound;
-    copy.elsewhere = this.elsewhere;
-    copy.hedge = this.hedge;
-    copy.history = this.history ??= [];
-    copy.requestsTaken = this.requestsTaken;
+    const past = this.#past;
+    const history = this.history ??= [];
+    copy.#past = { ...past, avoid: changes.avoid ?? past.avoid, history, servedBy: undefined, noted: false };
     return copy;
   }
 }

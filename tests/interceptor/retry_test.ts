@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Call, Reply } from "../../src/core/call.ts";
+import { Call, type CallInit, Reply } from "../../src/core/call.ts";
 import type { Code } from "../../src/core/code.ts";
 import { type Executed, RpcError } from "../../src/core/error.ts";
 import { RetryBudget, RetryBudgets } from "../../src/interceptor/budget.ts";
@@ -19,7 +19,8 @@ async function run(
     endpoints?: string[];
     deadlineMs?: number;
     budgets?: RetryBudgets;
-    call?: Partial<Call>;
+    call?: Pick<CallInit, "retry" | "attempt">;
+    requestsTaken?: boolean;
   } = {},
 ) {
   const platform = virtualPlatform(1);
@@ -38,8 +39,9 @@ async function run(
     kind: "unary",
     idempotent: options.idempotent ?? true,
     deadline: options.deadlineMs === undefined ? Infinity : platform.clock.now() + options.deadlineMs,
+    ...options.call,
   });
-  Object.assign(call, options.call);
+  if (options.requestsTaken) call.requestsTaken = true;
   const result = invoke(call).then((reply) => String(reply.message), (error) => error.code);
   const started = platform.clock.now();
   await platform.clock.advance(60_000);
@@ -89,7 +91,7 @@ Deno.test("retry leaves alone what may have run, other codes, and what is told n
     [["unavailable", "maybe", -1], {}],
     [["unavailable", "maybe"], { call: { retry: false } }],
     [["unavailable", "no"], { call: { retry: false } }],
-    [["unavailable", "no"], { call: { requestsTaken: true } }],
+    [["unavailable", "no"], { requestsTaken: true }],
     [["unavailable", "maybe"], { retry: { maxAttempts: 1 } }],
     [["unavailable", "maybe", 500], { deadlineMs: 400 }],
   ];
