@@ -2,6 +2,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { bidi, Client, oneway, type RpcError, Server, serverStream, service, unary } from "@erpc/erpc";
 import { type AdmissionOptions, Health } from "../../src/extend.ts";
+import { Gate } from "../../src/admission/gate.ts";
+import { DEFAULT_ADMISSION } from "../../src/admission/options.ts";
+import { Timers } from "../../src/core/timers.ts";
 import { Kind } from "../../src/protocol/frame.ts";
 import { readStatus, Status } from "../../src/protocol/status.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../src/core/limits.ts";
@@ -445,4 +448,36 @@ Deno.test("A call that one server refuses goes to another at once, idempotent or
   assert(servers[0].stats().admission!.refused.full >= 2);
   release.resolve();
   assertEquals(await held, ["busy", "busy"]);
+});
+
+/** How many of 1 000 calls that came in one go had to wait; the nth of them took so long where it was read. */
+function waiting(tookMs: (n: number) => number): number {
+  const platform = virtualPlatform(1);
+  let now = 0;
+  const clock = { now: () => now, wall: () => now, timer: () => ({ [Symbol.dispose]() {} }) };
+  using timers = new Timers(clock);
+  const gate = new Gate(DEFAULT_ADMISSION, timers, { ...platform, clock });
+  const caller = gate.connected({ endpoint: "", instance: "", zone: "", identity: undefined });
+  let waited = 0;
+  for (let n = 0; n < 1_000; n++) {
+    if (gate.decide(caller, "test.Work/hold", "default", 10_000, 10, now) !== "run") {
+      waited++;
+      continue;
+    }
+    const pass = gate.begin();
+    now += tookMs(n);
+    gate.ran();
+    gate.end(pass, "test.Work/hold", 0);
+  }
+  return waited;
+}
+
+Deno.test("A small call during which the machine did something else makes no others wait", () => {
+  for (const stopMs of [1, 5, 12]) {
+    // Wherever it falls among those that are timed.
+    for (let at = 0; at < 64; at++) assertEquals(waiting((n) => n === 200 + at ? stopMs : 0.003), 0, `${stopMs} ${at}`);
+  }
+  assert(waiting(() => 0.003) === 0);
+  assert(waiting(() => 1) > 900, "calls that do take a millisecond");
+  assert(waiting((n) => n % 2 === 0 ? 4 : 0.003) > 900, "calls of which half take long");
 });
