@@ -13,12 +13,10 @@ import type { Codec } from "../core/codec.ts";
 import type { Criticality } from "../core/criticality.ts";
 import { type Executed, HANDLER_FAILED, RpcError, textOf, withExecuted } from "../core/error.ts";
 import type { LoadReport } from "../core/load.ts";
-import { isMetadataText, Metadata, REASON_KEY } from "../core/metadata.ts";
+import { Metadata } from "../core/metadata.ts";
 import type { TraceContext } from "../core/trace_context.ts";
-import { Flag, Kind } from "../protocol/frame.ts";
-import { checkMetadata, writeMetadata } from "../protocol/metadata_block.ts";
 import type { OpenHeader } from "../protocol/open.ts";
-import { clipText, Status } from "../protocol/status.ts";
+import { merged, refusal, statusOf, writeHead } from "./answer.ts";
 import { Inbox } from "./inbox.ts";
 import { checkSize } from "./outgoing_call.ts";
 import type { Arrival } from "./settings.ts";
@@ -38,10 +36,6 @@ export interface AnswerOwner {
 
 /** What the gate says of a call; "later" when it was not asked yet, since the message is not complete. */
 export type Verdict = "pass" | "run" | "wait" | "later";
-
-const status = new Status();
-/** What a status takes at most beside details, metadata and trailers: above all its text. */
-const STATUS_BYTES = 2_048;
 
 /** A call that the other side makes, and what its handler sees of it. */
 export class IncomingCall extends Stream implements Arrival, Context, Waiter {
@@ -221,7 +215,7 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
       counters.onewaysDropped++;
       this.#ended = true;
     } else {
-      this.#ended = this.host.sender.sendEnd(this, "", status.refuse(why.message, gate!.retryAfterMs()));
+      this.#ended = this.host.sender.sendEnd(this, "", refusal(why.message, gate!.retryAfterMs()));
     }
     this.#settle();
   }
@@ -446,13 +440,7 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   #sendHead(reply: Reply): void {
     this.#headSent = true;
     const metadata = merged(this.#responseMetadata, reply.hasMetadata ? reply.metadata : undefined);
-    if (metadata === undefined) return;
-    checkMetadata(metadata, this.host.hello);
-    const writer = this.host.outbox.data;
-    const at = writer.beginFrame(Kind.data, Flag.head, this.id);
-    writeMetadata(writer, metadata);
-    writer.endFrame(at);
-    this.host.outbox.schedule();
+    if (metadata !== undefined) writeHead(this.host, this.id, metadata);
   }
 
   /** The handler, or something around it, threw. */
@@ -500,57 +488,20 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
   }
 
   #writeEnd(error: RpcError | undefined, reply: Reply | undefined): void {
-    const { sender, hello } = this.host;
+    const { sender } = this.host;
+    const metadata = reply?.hasMetadata ? reply.metadata : undefined;
+    const head = this.#headSent ? undefined : merged(this.#responseMetadata, metadata);
+    const trailers = merged(this.#trailers, error?.metadata ?? (reply?.hasTrailers ? reply.trailers : undefined));
     let encoded: Uint8Array | string = "";
-    status.reset();
-    if (!this.#headSent) {
-      status.metadata = merged(this.#responseMetadata, reply?.hasMetadata ? reply.metadata : undefined);
-    }
-    status.trailers = merged(this.#trailers, error?.metadata ?? (reply?.hasTrailers ? reply.trailers : undefined));
-    if (error !== undefined) {
-      status.code = error.code;
-      status.message = clipText(error.message);
-      status.executed = error.executed;
-      status.retryAfterMs = error.retryAfterMs;
-      if (error.reason !== undefined && isMetadataText(error.reason)) {
-        const named = Metadata.received([[REASON_KEY, error.reason]]);
-        status.trailers = merged(status.trailers, named);
-      }
-      if (error.details !== undefined) status.details = this.#detailsOf(error);
-    } else if (reply !== undefined && reply.messages === undefined) {
+    if (error === undefined && reply !== undefined && reply.messages === undefined) {
       encoded = this.#codec.encode(reply.message);
-      checkSize(encoded, hello.maxMessageBytes, this.procedure);
+      checkSize(encoded, this.host.hello.maxMessageBytes, this.procedure);
     }
-    if (status.metadata !== undefined) checkMetadata(status.metadata, hello);
-    if (status.trailers !== undefined) checkMetadata(status.trailers, hello);
+    const status = statusOf(this.host, this.#terms, error, head, trailers);
     // What waits is a message that was cut short: END says so, and nothing can come between.
     sender.forget(this);
     status.load = this.#owner.loadToTell();
     this.#ended = sender.sendEnd(this, encoded, status);
-  }
-
-  /**
-   * The details of an error as they travel. They are left out where they can't be encoded, or the frame of a status, which is
-   * never cut, has no room for them: that the call failed, and how, matters more.
-   */
-  #detailsOf({ details }: RpcError): Uint8Array | undefined {
-    const { logger } = this.host.settings;
-    let encoded: Uint8Array;
-    try {
-      encoded = toBytes(this.#codec.encode(details));
-    } catch (error) {
-      logger.error(`Cannot encode the details of the error of "${this.procedure}" as ${this.#codec.name}`, error);
-      return undefined;
-    }
-    const { metadata, trailers } = status;
-    const room = this.host.hello.maxFrameBytes - STATUS_BYTES - (metadata?.mostBytes ?? 0) - (trailers?.mostBytes ?? 0);
-    if (encoded.length <= room) return encoded;
-    logger.error(
-      `Cannot send ${encoded.length} bytes of details with the error of "${this.procedure}": there is room for ${
-        Math.max(0, room)
-      } (the receiver's limits.maxFrameBytes)`,
-    );
-    return undefined;
   }
 
   /** The stream is over without END. */
@@ -610,16 +561,4 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
     if (bytes === 0) return;
     this.host.intake.discard(bytes);
   }
-}
-
-function merged(first: Metadata | undefined, second: Metadata | undefined): Metadata | undefined {
-  if (first === undefined || first.size === 0) return second !== undefined && second.size > 0 ? second : undefined;
-  if (second === undefined || second === first) return first;
-  const both = new Metadata(first);
-  both.absorb(second);
-  return both;
-}
-
-function toBytes(encoded: Uint8Array | string): Uint8Array {
-  return typeof encoded === "string" ? new TextEncoder().encode(encoded) : encoded.slice();
 }
