@@ -13,6 +13,8 @@ const MAX_METADATA_BYTES = 8 * 1024;
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
 const ENDPOINT = /^(tcp|tls|unix|memory):\/\/\S+$/;
+/** Four numbers from 0 to 255, as they are mostly written. */
+const DOTTED = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const SOCKET = /^(?:tcp|tls):\/\/([\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})$/;
 
 /**
@@ -92,10 +94,10 @@ function endpointFault(endpoint: unknown): string | undefined {
   if (!endpoint.startsWith("tcp:") && !endpoint.startsWith("tls:")) return undefined;
   const [, host, port] = SOCKET.exec(endpoint) ?? [];
   if (host === undefined || Number(port) === 0 || Number(port) > 65_535) return "a host and a port from 1 to 65535";
-  // An address has many spellings ("0", "0x0.0", "[0::0]"), and this knows them all.
-  const url = URL.parse(`http://${host}/`);
-  if (url === null) return "a host that has a name or an address";
-  const address = plainAddress(url.hostname);
+  // An address has many spellings ("0", "0x0.0", "[0::0]"), and a URL knows them all; most come as URLs spell them.
+  const spelled = DOTTED.test(host) ? host : URL.parse(`http://${host}/`)?.hostname;
+  if (spelled === undefined) return "a host that has a name or an address";
+  const address = plainAddress(spelled);
   return UNROUTABLE.some((pattern) => pattern.test(address)) ? "an address that others can reach" : undefined;
 }
 
@@ -120,15 +122,21 @@ function checkMetadata(
   }
   // Without a prototype, so that whoever looks up a name finds what was registered and nothing else.
   const copy: Record<string, string> = Object.create(null);
-  const encoder = new TextEncoder();
-  let bytes = 0;
+  let units = 0;
   for (const [key, value] of entries) {
     if (typeof value !== "string") refuse(`metadata ${quoted(key)}`, value, "text");
-    bytes += encoder.encode(key).length + encoder.encode(value).length;
+    units += key.length + value.length;
     copy[key] = value;
   }
+  // A text has at most three bytes for each of its units: most need not be measured.
+  const bytes = units * 3 <= MAX_METADATA_BYTES ? 0 : bytesOf(entries);
   if (bytes > MAX_METADATA_BYTES) refuse("size of metadata in bytes", bytes, `at most ${MAX_METADATA_BYTES}`);
   return Object.freeze(copy);
+}
+
+function bytesOf(entries: readonly [string, string][]): number {
+  const encoder = new TextEncoder();
+  return entries.flat().reduce((bytes, text) => bytes + encoder.encode(text).length, 0);
 }
 
 /** A value from outside for an error's message: no more of it than a reader wants. */

@@ -18,7 +18,7 @@ const WATCHERS = 1_000;
 const NEWS = 200;
 const QUICK_SHARE = 0.02;
 /** So many say hello at once. */
-const BATCH = 200;
+const BATCH = 20;
 
 interface Used {
   readonly cpuUs: number;
