@@ -90,9 +90,19 @@ async function playHerd(center: string, connected: string): Promise<void> {
     let begun = 0;
     const loops: Promise<void>[] = [];
     const watch = async (registry: CenterRegistry) => {
+      let knows = 0;
+      // Whoever could not keep up is told by a snapshot, and of nothing twice.
+      const see = ({ id }: Instance) => {
+        const number = Number.parseInt(id.slice(id.indexOf("-") + 1), 16);
+        if (number > knows) seen.get(id)?.();
+        knows = Math.max(knows, number);
+      };
+      let first = true;
       for await (const event of registry.watch(service, { signal: stop.signal })) {
-        if (event.kind === "snapshot") begun++;
-        else for (const change of event.changes) if (change.kind === "put") seen.get(change.instance.id)?.();
+        if (event.kind === "snapshot") event.instances.forEach(see);
+        else for (const change of event.changes) if (change.kind === "put") see(change.instance);
+        if (first) begun++;
+        first = false;
       }
       if (registry !== shared) await registry.close();
     };
