@@ -90,7 +90,7 @@ async function playHerd(center: string, connected: string): Promise<void> {
     let begun = 0;
     const loops: Promise<void>[] = [];
     const watch = async (registry: CenterRegistry) => {
-      let knows = 0;
+      let knows = -1;
       // Whoever could not keep up is told by a snapshot, and of nothing twice.
       const see = ({ id }: Instance) => {
         const number = Number.parseInt(id.slice(id.indexOf("-") + 1), 16);
