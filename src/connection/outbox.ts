@@ -114,7 +114,8 @@ export class Outbox {
         this.#refill();
         const full = this.data;
         if (full.length === 0) break;
-        this.data = this.#spare ?? new ByteWriter(FIRST_BYTES, full.checksums);
+        // Mostly nothing is written to it before the write has ended: then it takes no memory.
+        this.data = this.#spare ?? new ByteWriter(0, full.checksums);
         this.#spare = full;
         this.handedBytes += full.length;
         this.controlFrames = 0;
@@ -124,11 +125,22 @@ export class Outbox {
       }
       this.writing = false;
       this.#scheduled = false;
-      if (!this.#closed) this.#wakeIdle();
+      if (!this.#closed) {
+        this.#useLarger();
+        this.#wakeIdle();
+      }
     } catch (cause) {
       this.writing = false;
       if (!this.#closed) this.#failed(cause);
     }
+  }
+
+  /** Of two buffers that are both empty, the one that has room is written to next. */
+  #useLarger(): void {
+    const { data } = this;
+    if (this.#spare === undefined || this.#spare.bytes.length <= data.bytes.length) return;
+    this.data = this.#spare;
+    this.#spare = data;
   }
 
   async #write(bytes: Uint8Array): Promise<void> {

@@ -5,6 +5,10 @@ const encoder = new TextEncoder();
 /** Up to this length, characters are copied one by one: cheaper than a view for the encoder, as long as all are ASCII. */
 const SHORT_TEXT = 96;
 
+/** What a run of bytes grows to at the least. */
+const LEAST_BYTES = 256;
+const NOTHING = new Uint8Array(0);
+
 /** A growing run of bytes that frames are written into, one behind the other. */
 export class ByteWriter {
   /** The memory; what counts ends at `length`. */
@@ -14,9 +18,9 @@ export class ByteWriter {
   /** Whether frames end with a checksum. */
   readonly checksums: boolean;
 
-  /** Makes an empty run with room for `capacity` bytes. */
-  constructor(capacity = 256, checksums = false) {
-    this.bytes = new Uint8Array(capacity);
+  /** Makes an empty run with room for `capacity` bytes; without any it costs no memory before it is written to. */
+  constructor(capacity = LEAST_BYTES, checksums = false) {
+    this.bytes = capacity === 0 ? NOTHING : new Uint8Array(capacity);
     this.checksums = checksums;
   }
 
@@ -24,7 +28,7 @@ export class ByteWriter {
   reserve(count: number): void {
     const need = this.length + count;
     if (need <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max(need, this.bytes.length * 2));
+    const grown = new Uint8Array(Math.max(need, this.bytes.length * 2, LEAST_BYTES));
     grown.set(this.bytes.subarray(0, this.length));
     this.bytes = grown;
   }
