@@ -32,7 +32,7 @@ type Question =
   | { readonly news: number; readonly service: string; readonly watchers: number };
 
 async function serveCenter(): Promise<void> {
-  const limits = { maxConnections: INSTANCES + WATCHERS + 10, maxHandshakes: 2 * BATCH };
+  const limits = { maxConnections: INSTANCES + WATCHERS + 10, maxHandshakes: 2 * BATCH, handshakeMs: 60_000 };
   await using center = new Center({ limits });
   await center.listen("tcp://127.0.0.1:0");
   await answerQuestions(center.endpoint, (): Used => {
@@ -45,7 +45,8 @@ async function serveCenter(): Promise<void> {
 
 /** So many servers and clients as far as a center can tell: each has a connection of its own. */
 async function playHerd(center: string, connected: string): Promise<void> {
-  const settings = makeSettings();
+  // All of them share one thread, which snapshots keep busy.
+  const settings = makeSettings({ limits: { connectMs: 60_000, handshakeMs: 60_000 } });
   const connect = () => new CenterRegistry(center, settings, systemTransport);
   const shared = connect();
   const held: { registry: CenterRegistry; lease: Lease }[] = [];
