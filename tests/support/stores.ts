@@ -206,7 +206,7 @@ export async function startZooKeeper(): Promise<StoreProcess> {
     tickTime: 500,
     maxClientCnxns: 0,
     "admin.enableServer": false,
-    "4lw.commands.whitelist": "ruok,srvr",
+    "4lw.commands.whitelist": "srvr",
   };
   const config = Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join("");
   await Deno.writeTextFile(`${folder}/zoo.cfg`, config);
@@ -217,7 +217,7 @@ export async function startZooKeeper(): Promise<StoreProcess> {
     "org.apache.zookeeper.server.quorum.QuorumPeerMain",
     `${folder}/zoo.cfg`,
   ];
-  const zookeeper = new StoreProcess(command, folder, port, () => answers(port, "ruok", /^imok/));
+  const zookeeper = new StoreProcess(command, folder, port, () => answers(port, "srvr", /^Zookeeper version/));
   await zookeeper.start();
   return zookeeper;
 }

@@ -20,6 +20,8 @@ const open = () =>
       client: () => zookeeper.createClient(`127.0.0.1:${server.port}`, { sessionTimeout: 5_000 }),
       path: `/contract/${++opened}`,
       warmingMs: 0,
+      // What it does is tested, not how fast: many tests at once leave a store little of the machine.
+      timeoutMs: 20_000,
     }),
   });
 
