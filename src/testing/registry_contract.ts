@@ -209,6 +209,25 @@ export function registryContract<Subject extends RegistrySubject>(
     await watch.until("the newer", () => watch.listed.get("a")?.incarnation === 2);
   });
 
+  add(
+    "leaves one lease of many that are asked for at once for one instance, of the newest incarnation",
+    async (registry) => {
+      const asked = [1, 3, 2, 3, 1, 3].map((incarnation) =>
+        outcomeOf(registry.register(instanceOf("a", { incarnation })))
+      );
+      const outcomes = await Promise.all(asked);
+      const leases = outcomes.filter((outcome) => !(outcome instanceof Error)) as Lease[];
+      for (const outcome of outcomes) {
+        check(!(outcome instanceof Error) || codeOf(outcome) === "unavailable", `Registering ended with ${outcome}`);
+      }
+      const renewals = await Promise.all(leases.map((lease) => registry.renew(lease)));
+      const left = leases.filter((_, n) => renewals[n] === "renewed");
+      checkSame(left.map(({ incarnation }) => incarnation), [3], `The incarnations that were renewed, of ${renewals}`);
+      const { instances } = await registry.lookup(WORDS);
+      checkSame(instances.map(({ incarnation }) => incarnation), [3], "The incarnations that are listed");
+    },
+  );
+
   add("does not let an older incarnation take over", async (registry) => {
     const newer = await registry.register(instanceOf("a", { incarnation: 2, version: "two" }));
     const outcome = await outcomeOf(registry.register(instanceOf("a", { incarnation: 1, version: "one" })));
@@ -447,6 +466,16 @@ export function registryContract<Subject extends RegistrySubject>(
       checkSame((await registry.lookup(WORDS)).instances.map(({ incarnation }) => incarnation), [3], "What is listed");
       await registry.deregister(last);
       await registry.register(instanceOf("a", { incarnation: 4 }), { owner: "ben" });
+    });
+
+    add("gives an instance to one of several owners who register it at once", async (registry) => {
+      const owners = ["ann", "ben", "cyd"];
+      const outcomes = await Promise.all(
+        owners.map((owner, n) => outcomeOf(registry.register(instanceOf("a", { incarnation: n }), { owner }))),
+      );
+      const leases = outcomes.filter((outcome) => codeOf(outcome) !== "permission_denied") as Lease[];
+      check(leases.length === 1, `Registering for three owners at once ended with ${outcomes}`);
+      check(await registry.renew(leases[0]) === "renewed", "The lease of the one was not renewed");
     });
   }
 

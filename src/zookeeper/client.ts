@@ -6,6 +6,16 @@ export type ZooKeeperCallback<T extends unknown[]> = (
   ...results: T
 ) => void;
 
+/** Several changes, of which all are made or none. */
+export interface ZooKeeperTransaction {
+  /** Makes a node, as {@link ZooKeeperClient.create} does. */
+  create(path: string, data: Uint8Array | undefined, acl: unknown[] | undefined, mode: number): unknown;
+  /** Removes a node, whatever its version when that is −1. */
+  remove(path: string, version: number): unknown;
+  /** Makes them: gives what came of each, or the first error. */
+  commit(callback: ZooKeeperCallback<[results: readonly { readonly path?: string }[]]>): void;
+}
+
 /** One session with an ensemble. It stays over reconnections, until it has expired or is closed. */
 export interface ZooKeeperClient {
   /** Connects, and connects again whenever that is lost. */
@@ -16,7 +26,7 @@ export interface ZooKeeperClient {
   getSessionTimeout(): number;
   /** Listens for what becomes of the session. */
   on(event: "connected" | "disconnected" | "expired" | "authenticationFailed", listener: () => void): unknown;
-  /** Makes a node. Mode 0 is persistent, 3 ephemeral with a number behind its name. */
+  /** Makes a node. Mode 0 is persistent, 1 ephemeral, 3 ephemeral with a number behind its name. */
   create(
     path: string,
     data: Uint8Array | undefined,
@@ -26,6 +36,8 @@ export interface ZooKeeperClient {
   ): void;
   /** Removes a node, whatever its version when that is −1. */
   remove(path: string, version: number, callback: ZooKeeperCallback<[]>): void;
+  /** Begins several changes that are made together. */
+  transaction(): ZooKeeperTransaction;
   /** Reads a node. */
   getData(path: string, callback: ZooKeeperCallback<[data: Uint8Array | undefined, stat: unknown]>): void;
   /** Looks whether there is a node: gives its state, or `null`. */

@@ -23,10 +23,15 @@ export interface Node {
   readonly entry: Entry | undefined;
 }
 
+/** The name of an instance's claim. */
+export function claimName(instanceId: string): string {
+  // A dot may not stand alone, nor two of them.
+  return encodeURIComponent(instanceId).replaceAll(".", "%2E");
+}
+
 /** What the names of an instance's nodes begin with. */
 export function namesBeginWith(instanceId: string): string {
-  // A dot may not stand alone, nor two of them.
-  return `${encodeURIComponent(instanceId).replaceAll(".", "%2E")};`;
+  return `${claimName(instanceId)};`;
 }
 
 /** Takes a name apart; `undefined` when it is somebody else's. */

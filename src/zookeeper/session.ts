@@ -8,10 +8,15 @@ import { Buffer } from "node:buffer";
 import type { Clock } from "../core/platform.ts";
 import type { ZooKeeperCallback, ZooKeeperClient } from "./client.ts";
 
-/** What a node is: it stays, or goes with its session and has a number behind its name. */
-export type Mode = "persistent" | "ephemeralSequential";
+/** What a node is: it stays, or goes with its session, and then may have a number behind its name. */
+export type Mode = "persistent" | "ephemeral" | "ephemeralSequential";
 
-const MODES: Readonly<Record<Mode, number>> = { persistent: 0, ephemeralSequential: 3 };
+/** One of several changes that are made together. */
+export type Change =
+  | { readonly remove: string }
+  | { readonly create: string; readonly text: string; readonly mode: Mode };
+
+const MODES: Readonly<Record<Mode, number>> = { persistent: 0, ephemeral: 1, ephemeralSequential: 3 };
 const NO_NODE = -101;
 const NODE_EXISTS = -110;
 
@@ -92,6 +97,21 @@ export class Session {
   /** Removes a node, if it is there. */
   async remove(path: string): Promise<void> {
     await this.#do<void>((done) => this.#client.remove(path, -1, (error) => done(error, undefined)), NO_NODE);
+  }
+
+  /**
+   * Makes all changes or none. Gives the paths of what was made; `undefined` when something that was to be made is there already.
+   * Rejects where something that was to be removed is missing, or the parent of what was to be made.
+   */
+  change(changes: readonly Change[]): Promise<readonly string[] | undefined> {
+    return this.#do<readonly string[]>((done) => {
+      const transaction = this.#client.transaction();
+      for (const change of changes) {
+        if ("remove" in change) transaction.remove(change.remove, -1);
+        else transaction.create(change.create, Buffer.from(change.text), this.#acl, MODES[change.mode]);
+      }
+      transaction.commit((error, results) => done(error, (results ?? []).flatMap(({ path }) => path ?? [])));
+    }, NODE_EXISTS);
   }
 
   /** The text of a node, if it is there. */

@@ -21,13 +21,15 @@
  * | node, below the path                      | kind                 | data                                                        |
  * | ----------------------------------------- | -------------------- | ----------------------------------------------------------- |
  * | `instances/<id>;<incarnation>;<sequence>` | ephemeral sequential | `{"instance": {…}, "ttlMs": 15000, "token": "…"}`, JSON     |
+ * | `claims/<id>`                             | ephemeral            | nothing; made and removed together with the instance's node |
  * | `farewells/<name of that node>`           | persistent           | why it left: `deregistered`, `drained`, `fenced` or `admin` |
  * | `epoch`                                   | persistent           | any text; only that it is there, and the same, matters      |
  *
  * `<id>` is encoded as in a URL, dots too (`%2E`). `instance` has the members of `Instance`: `id`, `incarnation`, `endpoints`,
- * `services`, `zone`, `weight`, `version`, `metadata`. Nodes are never changed: who registers makes a new one and then removes
- * those of the same id that are no newer. Where there are several of one id, the highest incarnation counts, and of those that
- * are the same the highest sequence. Who takes an instance away makes the farewell of its node first; an instance whose node goes
+ * `services`, `zone`, `weight`, `version`, `metadata`. Nodes are never changed: who registers removes those of the same id, which must
+ * be no newer and nobody else's, and makes a new one with its claim, in one transaction: so of several who do it at once one is
+ * first, and the others see what has become of it. Where there are several of one id nevertheless, the highest incarnation counts,
+ * and of those that are the same the highest sequence. Who takes an instance away makes the farewell of its node first; an instance whose node goes
  * without one has expired. A farewell is removed a minute after it was read.
  *
  * @module
@@ -40,11 +42,11 @@ import {
   type StoreRegistryOptions,
   type StoreState,
 } from "../store/store_registry.ts";
-import type { ZooKeeperCallback, ZooKeeperClient } from "./client.ts";
+import type { ZooKeeperCallback, ZooKeeperClient, ZooKeeperTransaction } from "./client.ts";
 import { ZooKeeperStore } from "./zookeeper_store.ts";
 
 export { StoreRegistry };
-export type { StoreRegistryOptions, StoreState, ZooKeeperCallback, ZooKeeperClient };
+export type { StoreRegistryOptions, StoreState, ZooKeeperCallback, ZooKeeperClient, ZooKeeperTransaction };
 
 /** How a registry in ZooKeeper works. */
 export interface ZooKeeperRegistryOptions extends StoreRegistryOptions {

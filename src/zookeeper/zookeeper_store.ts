@@ -5,8 +5,9 @@
  * or a center for those that register with it. A lease is renewed in the memory of each process that is asked to; whoever has
  * renewed a lease lately makes its node anew when that vanishes, with its session or with the center that it belonged to.
  *
- * Invariants: a node never changes; an instance is taken away by removing its node, and with a word by making the farewell of
- * that node first; the time of leases stands still while there is no connection.
+ * Invariants: a node never changes; it is made and removed together with the claim of its instance, of which there can be only one:
+ * so whoever has looked at what is there, and then replaces it, replaces nothing else; an instance is taken away by removing its
+ * node, and with a word by making the farewell of that node first; the time of leases stands still while there is no connection.
  */
 import { RpcError, textOf } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
@@ -16,7 +17,7 @@ import type { Lease, RemovalCause, RenewResult } from "../registry/registry.ts";
 import { checkOwner, decodeEntry, encodeEntry, type Entry } from "../store/entry.ts";
 import type { Store, StoreChange, StoreEvent } from "../store/store.ts";
 import type { ZooKeeperClient } from "./client.ts";
-import { namesBeginWith, namesOf, type Node, type NodeName, NodeTable, parseName } from "./node_table.ts";
+import { claimName, namesBeginWith, namesOf, type Node, type NodeName, NodeTable, parseName } from "./node_table.ts";
 import { isNoNode, Session } from "./session.ts";
 
 /** How a store in ZooKeeper works. */
@@ -55,6 +56,10 @@ const BATCH = 100;
 /** How long a farewell stays for those who have yet to read it. */
 const FAREWELL_MS = 60_000;
 const RESTORE_MS = 500;
+/** So often somebody else may be faster. */
+const MAX_TRIES = 50;
+/** A claim that is seen so often without a node belongs to nobody: its node was removed by hand. */
+const ORPHAN_SIGHTINGS = 3;
 const CAUSES: ReadonlySet<string> = new Set<RemovalCause>(["deregistered", "drained", "fenced", "admin"]);
 
 /** Instances in ZooKeeper. */
@@ -62,6 +67,7 @@ export class ZooKeeperStore implements Store {
   readonly name = "ZooKeeper";
   readonly #options: ZooKeeperStoreOptions;
   readonly #instances: string;
+  readonly #claims: string;
   readonly #farewells: string;
   readonly #held = new Map<string, Held>();
   /** What the loop over `follow` knows. */
@@ -76,6 +82,7 @@ export class ZooKeeperStore implements Store {
   constructor(options: ZooKeeperStoreOptions) {
     this.#options = options;
     this.#instances = `${options.path}/instances`;
+    this.#claims = `${options.path}/claims`;
     this.#farewells = `${options.path}/farewells`;
   }
 
@@ -88,7 +95,6 @@ export class ZooKeeperStore implements Store {
   async register(instance: Instance, ttlMs: number, owner: string | undefined): Promise<Lease> {
     const { id: instanceId, incarnation } = instance;
     const session = await this.#open();
-    if (owner !== undefined) checkOwner(instance, await this.#listedOf(session, instanceId), owner);
     const token = hexId(this.#options.platform.random, TOKEN_DIGITS);
     const lease: Lease = { instanceId, incarnation, token, ttlMs };
     const text = encodeEntry({ instance, ttlMs, token, owner: owner ?? "" });
@@ -103,21 +109,16 @@ export class ZooKeeperStore implements Store {
     // Before anything is made: should the answer be lost, the node is found by its token when nobody renews it.
     this.#held.set(token, held);
     this.#sweepLater();
-    const others = await this.#make(session, held, false);
-    const newest = others[0]?.incarnation ?? -1;
-    if (newest > incarnation) {
-      await this.#drop(session, held);
-      throw new RpcError(
-        "unavailable",
-        `Cannot register instance "${instanceId}" of incarnation ${incarnation}: ` +
-          `incarnation ${newest} of it is listed, which is newer`,
-        { executed: "no" },
-      );
+    const refused = await this.#make(session, held, (present) => this.#refusal(session, instance, owner, present));
+    if (refused !== undefined) {
+      this.#held.delete(token);
+      throw refused;
     }
     for (const [known, { lease }] of this.#held) {
-      if (lease.instanceId === instanceId && known !== token) this.#held.delete(known);
+      if (lease.instanceId === instanceId) this.#held.delete(known);
     }
-    await Promise.all(others.map(({ name }) => session.remove(`${this.#instances}/${name}`)));
+    // Also when another, which came before it in the end, has taken it for one of those.
+    this.#held.set(token, held);
     return lease;
   }
 
@@ -154,7 +155,7 @@ export class ZooKeeperStore implements Store {
       await session.create(`${this.#farewells}/${node}`, cause, "persistent");
       this.#forgetLater([node]);
     }
-    await session.remove(`${this.#instances}/${node}`);
+    await this.#unlist(session, instanceId, node);
   }
 
   async *follow(signal: AbortSignal): AsyncGenerator<StoreEvent> {
@@ -230,22 +231,20 @@ export class ZooKeeperStore implements Store {
   }
 
   async #restoreOnce(session: Session, held: Held): Promise<boolean> {
-    const { instanceId, token, incarnation } = held.lease;
-    if (held.node !== undefined && await session.has(`${this.#farewells}/${held.node}`)) return false;
-    const present = await this.#namesOf(session, instanceId, true);
-    const known = await this.#find(session, present, token);
-    if (known !== undefined) held.node = known.name;
-    if (present.length > 0) return known !== undefined;
-    const others = await this.#make(session, held);
-    if (others.length === 0) return true;
-    // Others have been there at the same moment: with a newer registration, or with this one, of which the last node is enough.
-    const same = await this.#find(session, others, token);
-    const isReplaced = same === undefined || others[0].incarnation > incarnation;
-    if (!isReplaced && same.name < held.node!) return true;
-    await session.remove(`${this.#instances}/${held.node}`);
-    held.isOurs = "no";
-    held.node = same?.name;
-    return !isReplaced;
+    const { token } = held.lease;
+    const refused = await this.#make(session, held, async (present) => {
+      // Whoever says goodbye does so before the node goes: so it is to be seen by now.
+      if (present.length === 0) return await this.#isFarewell(session, held.node) ? { isSame: false } : undefined;
+      // Others have made it anew; or somebody has taken its place.
+      const known = await this.#find(session, present, token);
+      if (known !== undefined) held.node = known.name;
+      return { isSame: known !== undefined };
+    });
+    return refused?.isSame ?? true;
+  }
+
+  async #isFarewell(session: Session, node: string | undefined): Promise<boolean> {
+    return node !== undefined && await session.has(`${this.#farewells}/${node}`);
   }
 
   /** What is held of a lease whose node is not ours, or has gone; otherwise what became of it. */
@@ -264,27 +263,93 @@ export class ZooKeeperStore implements Store {
     return known !== undefined && await this.#restore(session, known) ? known : "unknown";
   }
 
-  /** Makes a node for a lease. Gives the other nodes of its instance, the one that was listed first. */
-  async #make(session: Session, held: Held, mustAsk = true): Promise<NodeName[]> {
+  /**
+   * Makes the node of a lease in the place of all others of its instance. Who was slower than somebody else looks again.
+   * @param refuse says why those that are there, the one that is listed first, may not be replaced
+   */
+  async #make<Refusal>(
+    session: Session,
+    held: Held,
+    refuse: (present: readonly NodeName[]) => Promise<Refusal | undefined>,
+  ): Promise<Refusal | undefined> {
     const { instanceId, incarnation } = held.lease;
+    const before = held.isOurs;
+    const claim = `${this.#claims}/${claimName(instanceId)}`;
     const begin = `${this.#instances}/${namesBeginWith(instanceId)}${incarnation};`;
-    held.isOurs = "maybe";
-    let path: string | undefined;
+    for (let tries = 0, orphans = 0; tries < MAX_TRIES; tries++) {
+      // What is known may be late, which shows: it is asked for when that did not do.
+      const mustAsk = tries > 0 || !this.#following;
+      const isClaimed = tries > 0 && await session.has(claim);
+      const present = await this.#namesOf(session, instanceId, mustAsk);
+      const refused = await refuse(present);
+      if (refused !== undefined && mustAsk) return refused;
+      if (refused !== undefined) continue;
+      if (isClaimed && present.length === 0 && ++orphans < ORPHAN_SIGHTINGS) continue;
+      const old = present.map(({ name }) => ({ remove: `${this.#instances}/${name}` }));
+      if (isClaimed || tries === 0 && present.length > 0) old.push({ remove: claim });
+      held.isOurs = "maybe";
+      try {
+        const made = await session.change([
+          ...old,
+          { create: claim, text: "", mode: "ephemeral" },
+          { create: begin, text: held.text, mode: "ephemeralSequential" },
+        ]);
+        const path = made?.at(-1);
+        if (path !== undefined) {
+          held.node = path.slice(path.lastIndexOf("/") + 1);
+          held.isOurs = "yes";
+          return undefined;
+        }
+      } catch (error) {
+        if (!isNoNode(error)) throw error;
+        // What was to go has gone already; or there is nothing at all yet.
+        if (old.length === 0) await this.#prepare(session);
+      }
+      held.isOurs = before;
+    }
+    throw new Error(`instance "${instanceId}" is registered by many at once`);
+  }
+
+  /** Why a registration may not take the place of what is there. */
+  async #refusal(
+    session: Session,
+    instance: Instance,
+    owner: string | undefined,
+    present: readonly NodeName[],
+  ): Promise<RpcError | undefined> {
+    const { id, incarnation } = instance;
+    const newest = present[0]?.incarnation ?? -1;
+    if (owner !== undefined) {
+      try {
+        checkOwner(instance, await this.#listedOf(session, present), owner);
+      } catch (error) {
+        return error as RpcError;
+      }
+    }
+    if (newest <= incarnation) return undefined;
+    return new RpcError(
+      "unavailable",
+      `Cannot register instance "${id}" of incarnation ${incarnation}: ` +
+        `incarnation ${newest} of it is listed, which is newer`,
+      { executed: "no" },
+    );
+  }
+
+  /** Removes a node together with the claim of its instance, unless that is another's by now. */
+  async #unlist(session: Session, instanceId: string, node: string): Promise<void> {
+    const path = `${this.#instances}/${node}`;
     try {
-      path = await session.create(begin, held.text, "ephemeralSequential");
+      await session.change([{ remove: path }, { remove: `${this.#claims}/${claimName(instanceId)}` }]);
     } catch (error) {
       if (!isNoNode(error)) throw error;
-      await this.#prepare(session);
-      path = await session.create(begin, held.text, "ephemeralSequential");
+      // It has gone already; or it was made by somebody who makes no claims.
+      await session.remove(path);
     }
-    held.node = path!.slice(path!.lastIndexOf("/") + 1);
-    held.isOurs = "yes";
-    return (await this.#namesOf(session, instanceId, mustAsk)).filter(({ name }) => name !== held.node);
   }
 
   /** Makes the nodes that everything stands below. */
   async #prepare(session: Session): Promise<void> {
-    for (const path of [this.#instances, this.#farewells]) {
+    for (const path of [this.#instances, this.#claims, this.#farewells]) {
       const parts = path.split("/");
       for (let n = 2; n <= parts.length; n++) await session.create(parts.slice(0, n).join("/"), "", "persistent");
     }
@@ -306,10 +371,9 @@ export class ZooKeeperStore implements Store {
     return namesOf(instanceId, await session.children(this.#instances));
   }
 
-  /** What is listed of an instance. */
-  async #listedOf(session: Session, instanceId: string): Promise<Entry | undefined> {
-    if (this.#following) return this.#table.listed(instanceId)?.entry;
-    for (const { name } of await this.#namesOf(session, instanceId)) {
+  /** What is listed of an instance, by its nodes. */
+  async #listedOf(session: Session, names: readonly NodeName[]): Promise<Entry | undefined> {
+    for (const { name } of names) {
       const text = await session.read(`${this.#instances}/${name}`);
       const entry = text === undefined ? undefined : this.#decode(name, text);
       if (entry !== undefined) return entry;
@@ -452,7 +516,7 @@ export class ZooKeeperStore implements Store {
     if (held.isOurs === "maybe") {
       node = (await this.#find(session, await this.#namesOf(session, instanceId, true), token))?.name;
     }
-    if (node !== undefined && held.isOurs !== "no") await session.remove(`${this.#instances}/${node}`);
+    if (node !== undefined && held.isOurs !== "no") await this.#unlist(session, instanceId, node);
     this.#held.delete(token);
   }
 

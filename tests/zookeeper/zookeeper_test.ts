@@ -68,8 +68,10 @@ test("zookeeperRegistry writes what its documentation says, for others to read",
     ttlMs: 15_000,
     token: lease.token,
   });
+  assertEquals(await look((client) => childrenOf(client, "/layout/claims")), ["a%2Fb"]);
   await registry.deregister(lease, "drained");
   assertEquals(await look((client) => childrenOf(client, "/layout/instances")), []);
+  assertEquals(await look((client) => childrenOf(client, "/layout/claims")), []);
   assertEquals(await look((client) => textOf(client, `/layout/farewells/${name}`)), "drained");
 });
 
@@ -86,6 +88,92 @@ test("zookeeperRegistry, two of them, see each other's instances, and fence and 
   await watch.until("no a", () => !watch.listed.has("a"));
   assertEquals(watch.removals, [["a", "drained"]]);
   assertEquals(await other.registry.renew(newer), "unknown");
+});
+
+/** Registries, each of a process of its own, that write what they have decided on only when all have looked at what is there. */
+function openTogether(count: number, path: string) {
+  const decided = Promise.withResolvers<void>();
+  let looking = count;
+  const client = () => {
+    const client = createClient(server.port);
+    let hasDecided = false;
+    const decide = (write: () => void) => {
+      if (!hasDecided && --looking === 0) decided.resolve();
+      hasDecided = true;
+      void decided.promise.then(write);
+    };
+    const { create, transaction } = client;
+    client.create = (path, data, acl, mode, done) => {
+      if (mode === 0) create.call(client, path, data, acl, mode, done);
+      else decide(() => create.call(client, path, data, acl, mode, done));
+    };
+    client.transaction = () => {
+      const changes = transaction.call(client);
+      const { commit } = changes;
+      changes.commit = (done) => decide(() => commit.call(changes, done));
+      return changes;
+    };
+    return client;
+  };
+  return Array.from({ length: count }, () => open({ path, client }));
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(() => "listed", (error) => error instanceof RpcError ? error.code : String(error));
+
+test("H56 zookeeperRegistry, two owners register one instance at the same moment, and one of them gets it", async () => {
+  await using seen = open({ path: "/owners" });
+  await seen.registry.lookup("*");
+  const [one, other] = openTogether(2, "/owners");
+  await using _one = one;
+  await using _other = other;
+  const outcomes = await Promise.all([
+    codeOf(one.registry.register(instanceOf("a"), { owner: "ann" })),
+    codeOf(other.registry.register(instanceOf("a", { incarnation: 2 }), { owner: "ben" })),
+  ]);
+  assertEquals(outcomes.toSorted(), ["listed", "permission_denied"]);
+  assertEquals((await look((client) => childrenOf(client, "/owners/instances"))).length, 1);
+});
+
+test("H56 zookeeperRegistry, processes of one instance register it at the same moment, and the newest is listed", async () => {
+  await using seen = open({ path: "/racing" });
+  await seen.registry.register(instanceOf("a"));
+  const scenes = openTogether(3, "/racing");
+  await using stack = new AsyncDisposableStack();
+  for (const scene of scenes) stack.use(scene);
+  const leases = await Promise.allSettled(
+    [2, 4, 3].map((incarnation, n) => scenes[n].registry.register(instanceOf("a", { incarnation }))),
+  );
+  const renewals = await Promise.all(leases.map(async (lease, n) => {
+    return lease.status === "fulfilled" ? await scenes[n].registry.renew(lease.value) : "refused";
+  }));
+  assertEquals(renewals.map((renewal) => renewal === "renewed"), [false, true, false], String(renewals));
+  const names = await look((client) => childrenOf(client, "/racing/instances"));
+  assertEquals(names.map((name) => name.split(";")[1]), ["4"]);
+  assertEquals(await look((client) => childrenOf(client, "/racing/claims")), ["a"]);
+});
+
+test("H56 zookeeperRegistry, processes of one incarnation register it at the same moment, and one stays", async () => {
+  const scenes = openTogether(2, "/same");
+  await using stack = new AsyncDisposableStack();
+  for (const scene of scenes) stack.use(scene);
+  const leases = await Promise.all(scenes.map(({ registry }) => registry.register(instanceOf("a"))));
+  // As it is in ZooKeeper, before anybody has made anew what is missing.
+  assertEquals((await look((client) => childrenOf(client, "/same/instances"))).length, 1);
+  const renewals = await Promise.all(leases.map((lease, n) => scenes[n].registry.renew(lease)));
+  assertEquals(renewals.toSorted(), ["renewed", "unknown"]);
+});
+
+test("zookeeperRegistry, a node was removed by hand and its claim left, is registered again", async () => {
+  await using scene = open({ path: "/orphan" });
+  await scene.registry.register(instanceOf("a"));
+  await look(async (client) => {
+    const [name] = await childrenOf(client, "/orphan/instances");
+    await new Promise<void>((resolve) => client.remove(`/orphan/instances/${name}`, -1, () => resolve()));
+  });
+  const lease = await scene.registry.register(instanceOf("a"));
+  assertEquals(await scene.registry.renew(lease), "renewed");
+  assertEquals((await look((client) => childrenOf(client, "/orphan/instances"))).length, 1);
 });
 
 test("X38 zookeeperRegistry, the session has expired, lists again at once, and nobody is told of a removal", async () => {
