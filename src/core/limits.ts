@@ -19,9 +19,11 @@ export interface Limits {
   maxStreams: number;
   /** How many calls may lead to one that is taken, 1 to 254: services that call each other in a circle end there. */
   maxHops: number;
-  /** The most calls of methods with `dedupe` that a server has running or remembers; one more is refused. */
+  /** The most calls of methods with `dedupe` that a server has running or remembers; one more is refused. Nobody has more of them
+   * than he leaves to others: a caller who is alone has half, two have a third each. */
   dedupeKeys: number;
-  /** How many bytes their results may take in a server; the oldest are given up, and their calls remembered without. */
+  /** How many bytes their results may take in a server, shared likewise; the caller's oldest are given up, and their calls
+   * remembered without. */
   dedupeBytes: number;
   /** The most calls that wait in a client because the server's `maxStreams` are taken. */
   maxQueuedCalls: number;
@@ -74,8 +76,8 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   maxMetadataEntries: 128,
   maxStreams: 256,
   maxHops: 32,
-  dedupeKeys: 100_000,
-  dedupeBytes: 16 * 1024 * 1024,
+  dedupeKeys: 200_000,
+  dedupeBytes: 32 * 1024 * 1024,
   maxQueuedCalls: 1024,
   streamWindowBytes: 256 * 1024,
   connectionWindowBytes: 1024 * 1024,

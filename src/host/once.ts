@@ -26,6 +26,7 @@ interface Running {
 export class Once {
   readonly #book: ResultBook<Running>;
   readonly #owners = new WeakMap<Kept<Running>, Peer>();
+  readonly #callers = new WeakMap<Peer, unknown>();
   readonly #running = new Set<OwnContext>();
   readonly #onEnded: (() => void)[] = [];
   readonly #timers: Timers;
@@ -51,7 +52,8 @@ export class Once {
   /**
    * Runs a call, or gives what became of it before.
    * @param execute runs the handler with the context that it is given
-   * @throws {RpcError} `resource_exhausted` when too many keys are kept, `permission_denied` when the key is somebody else's
+   * @throws {RpcError} `resource_exhausted` when too many keys are kept, of all callers or of this one, `permission_denied` when
+   * the key is somebody else's
    */
   run(call: Call, windowMs: number, execute: (context: Context) => unknown): Promise<Reply> {
     const { clock } = this.#timers;
@@ -59,11 +61,13 @@ export class Once {
     const key = keyOf(call);
     const known = this.#book.find(key, clock.now());
     if (known !== undefined) return this.#repeat(call, known, context.peer);
-    const kept = this.#book.begin(key, clock.now());
+    const caller = this.#callerOf(context.peer);
+    const kept = this.#book.begin(key, caller, clock.now());
     if (kept === undefined) {
       throw new RpcError(
         "resource_exhausted",
-        `Cannot take a call of "${call.procedure}": ${this.#book.keys} keys are kept (the server's limits.dedupeKeys)`,
+        `Cannot take a call of "${call.procedure}": ${this.#book.keys} keys are kept, ` +
+          `${this.#book.keysOf(caller)} of them this caller's (the server's limits.dedupeKeys)`,
         { executed: "no", retryAfterMs: Math.min(this.#book.roomInMs(clock.now()), 1_000) },
       );
     }
@@ -86,6 +90,12 @@ export class Once {
   /** Nobody can come again: handlers that outlived their connection are aborted. */
   close(): void {
     for (const context of this.#running) context.abort(new RpcError("cancelled", "The server was closed"));
+  }
+
+  #callerOf(peer: Peer): unknown {
+    let caller = this.#callers.get(peer);
+    if (caller === undefined) this.#callers.set(peer, caller = callerOf(peer));
+    return caller;
   }
 
   #execute(
@@ -216,6 +226,28 @@ function encode(codec: Codec, message: unknown): Uint8Array | undefined {
 /** Whoever sends the reply finds the same, and says more about it. */
 function unencodable(codec: Codec): RpcError {
   return new RpcError("internal", `Cannot encode the reply as ${codec.name}`, { executed: "yes" });
+}
+
+/**
+ * What the callers are told apart by who share the room: as for admission, but what is kept outlives connections. So it is the same
+ * for the next connection with an identity that says the same, and for those of one machine that say nothing of themselves.
+ */
+function callerOf({ identity, instance, endpoint }: Peer): unknown {
+  if (identity !== undefined) {
+    const isOpaque = typeof identity !== "object" || identity === null;
+    return isOpaque ? identity : textOf(identity) ?? identity;
+  }
+  return instance !== "" ? `instance ${instance}` : `host ${endpoint.replace(/:\d+$/, "")}`;
+}
+
+/** What an identity says, if it says anything. */
+function textOf(identity: object): string | undefined {
+  try {
+    const text = JSON.stringify(identity);
+    return text === "{}" ? undefined : text;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether two connections are of one caller. */

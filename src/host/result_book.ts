@@ -4,6 +4,10 @@
  * A key is kept while its call runs and for the window of its method after that; never is one forgotten early, for then its call
  * would run twice. So there is a bound on keys, at which calls with new ones are refused; what gives way when results take too
  * much room is the oldest result, and its key stays.
+ *
+ * Of either nobody gets more than he leaves to others (dynamic thresholds, Choudhury and Hahne 1998): one caller alone half of it,
+ * two a third each; so whoever comes finds room, and who has much makes do with less as others come. And what one caller does
+ * costs no other a result.
  */
 import type { Codec } from "../core/codec.ts";
 import type { RpcError } from "../core/error.ts";
@@ -25,9 +29,24 @@ export type Result =
     readonly details?: { readonly codec: Codec; readonly message: Uint8Array };
   };
 
+/** What one caller has in the book. */
+class Share<Running> {
+  readonly caller: unknown;
+  keys = 0;
+  bytes = 0;
+  /** Those with a result, the oldest first. */
+  readonly results = new Set<Kept<Running>>();
+
+  constructor(caller: unknown) {
+    this.caller = caller;
+  }
+}
+
 /** One key. */
 export class Kept<Running> {
   readonly key: string;
+  /** Belongs to the book. */
+  readonly share: Share<Running>;
   /** What its call gives while it runs. */
   running: Running | undefined;
   /** What its call gave; `undefined` while it runs, and when that is no longer kept. */
@@ -35,8 +54,9 @@ export class Kept<Running> {
   bytes = 0;
   expiresAt = Infinity;
 
-  constructor(key: string) {
+  constructor(key: string, share: Share<Running>) {
     this.key = key;
+    this.share = share;
   }
 }
 
@@ -50,8 +70,7 @@ export class ResultBook<Running> {
   readonly #kept = new Map<string, Kept<Running>>();
   /** Those that have ended, by the length of their window, the oldest first. */
   readonly #ended = new Map<number, Set<Kept<Running>>>();
-  /** Those with a result, the oldest first. */
-  readonly #results = new Set<Kept<Running>>();
+  readonly #shares = new Map<unknown, Share<Running>>();
   #bytes = 0;
 
   /** @param maxBytes of all results together */
@@ -76,11 +95,20 @@ export class ResultBook<Running> {
     return this.#kept.get(key);
   }
 
-  /** A new key. `undefined` when there are too many. */
-  begin(key: string, now: number): Kept<Running> | undefined {
+  /** How many keys it keeps of a caller. */
+  keysOf(caller: unknown): number {
+    return this.#shares.get(caller)?.keys ?? 0;
+  }
+
+  /** A new key of a caller. `undefined` when there are too many, or the caller has more than are left. */
+  begin(key: string, caller: unknown, now: number): Kept<Running> | undefined {
     this.#expire(now);
-    if (this.#kept.size >= this.#maxKeys) return undefined;
-    const kept = new Kept<Running>(key);
+    const left = this.#maxKeys - this.#kept.size;
+    if (left <= 0 || this.keysOf(caller) > left) return undefined;
+    let share = this.#shares.get(caller);
+    if (share === undefined) this.#shares.set(caller, share = new Share(caller));
+    const kept = new Kept(key, share);
+    share.keys++;
     this.#kept.set(key, kept);
     return kept;
   }
@@ -106,17 +134,20 @@ export class ResultBook<Running> {
     let ended = this.#ended.get(windowMs);
     if (ended === undefined) this.#ended.set(windowMs, ended = new Set());
     ended.add(kept);
-    this.#results.add(kept);
-    this.#bytes += kept.bytes;
-    for (const oldest of this.#results) {
-      if (this.#bytes <= this.#maxBytes) break;
+    const { share } = kept;
+    share.results.add(kept);
+    this.#add(share, kept.bytes);
+    for (const oldest of share.results) {
+      if (share.bytes <= this.#maxBytes - this.#bytes) break;
       this.#dropResult(oldest);
     }
   }
 
   /** Its call may run again. */
   release(kept: Kept<Running>): void {
-    this.#kept.delete(kept.key);
+    const { key, share } = kept;
+    this.#kept.delete(key);
+    if (--share.keys === 0) this.#shares.delete(share.caller);
   }
 
   #expire(now: number): void {
@@ -125,15 +156,20 @@ export class ResultBook<Running> {
         if (kept.expiresAt > now) break;
         ended.delete(kept);
         this.#dropResult(kept);
-        this.#kept.delete(kept.key);
+        this.release(kept);
       }
     }
   }
 
   #dropResult(kept: Kept<Running>): void {
-    if (!this.#results.delete(kept)) return;
+    if (!kept.share.results.delete(kept)) return;
     kept.result = undefined;
-    this.#bytes -= kept.bytes;
+    this.#add(kept.share, -kept.bytes);
+  }
+
+  #add(share: Share<Running>, bytes: number): void {
+    share.bytes += bytes;
+    this.#bytes += bytes;
   }
 }
 

@@ -446,6 +446,29 @@ Deno.test("a server that remembers too many calls takes no more, and one whose r
   assertEquals([lost.executed, lost.retryAfterMs, runs], ["yes", -1, 4]);
 });
 
+Deno.test("a client that makes more calls than a server remembers takes nothing from others, whatever it connects by", async () => {
+  let runs = 0;
+  const names = new Map([["a", { name: "ann" }], ["b", { name: "ben" }]]);
+  const scene = await start("dedupe-greedy", () => ({ receipt: ++runs }), {
+    // As what looks names up elsewhere does, it makes a new object each time.
+    server: { limits: { dedupeKeys: 8 }, authenticate: ({ token }) => ({ ...names.get(token) }) },
+    client: { retry: false, token: "a" },
+  });
+  await using stack = scene.stack;
+  const connect = (token: string) =>
+    stack.use(new Client({ endpoints: ["memory://dedupe-greedy"], platform: scene.platform, retry: false, token }));
+  for (let calls = 0; calls < 5; calls++) await scene.bank.pay({ amount: 1 });
+  for (const client of [scene.client, connect("a")]) {
+    const error = await assertRejects(
+      () => client.service(Bank).pay({ amount: 1 }),
+      RpcError,
+      "5 of them this caller's",
+    );
+    assertEquals([error.code, error.executed], ["resource_exhausted", "no"]);
+  }
+  assertEquals(await connect("b").service(Bank).pay({ amount: 1 }), { receipt: 6 });
+});
+
 Deno.test("dedupe is refused where it cannot be", () => {
   assertThrows(() => serverStream({ dedupe: { windowMs: 10 } }), TypeError, "serverStream");
   assertThrows(() => unary({ dedupe: { windowMs: 0 } }), RangeError, "dedupe.windowMs");
