@@ -40,7 +40,7 @@ export interface CenterOptions extends Omit<HostOptions, "interceptors" | "admis
   tokens?: readonly CenterToken[];
   /**
    * How much it takes. Default: 20 000 instances, also of one owner, and 1 000 over one connection; 20 000 services; 64 MiB of what
-   * was registered; 20 000 watchers, and 200 over one connection.
+   * was registered; 20 000 watchers, and 200 over one connection; 2 MiB of its history in a second over one connection.
    */
   quotas?: Partial<CenterQuotas>;
   /**
@@ -77,6 +77,7 @@ export const DEFAULT_CENTER_QUOTAS: Readonly<CenterQuotas> = Object.freeze({
   ...DEFAULT_QUOTAS,
   instancesPerConnection: 1_000,
   watchersPerConnection: 200,
+  historyBytesPerSecond: 2 * 1024 * 1024,
 });
 
 /** One time to live, and a beat of a third of it with the tenth that is left to chance. */
@@ -102,6 +103,7 @@ export class Center implements AsyncDisposable {
   readonly #desk: Desk;
   /** Its own memory, if that is what it keeps its instances in. */
   readonly #memory: MemoryRegistry | undefined;
+  readonly #quotas: ConnectionQuotas;
   readonly #ttlMs: number;
   readonly #store: TextStore | undefined;
   readonly #closing = new AbortController();
@@ -122,10 +124,14 @@ export class Center implements AsyncDisposable {
     const { settings, transport } = this.#host;
     const { platform, logger } = settings;
     this.#ttlMs = checkInteger("ttlMs", ttlMs ?? DEFAULT_MEMORY_REGISTRY.ttlMs, 1, DAY_MS);
-    const { instancesPerConnection, watchersPerConnection, ...held } = withDefaults(DEFAULT_CENTER_QUOTAS, quotas);
-    const connectionQuotas = {
+    const { instancesPerConnection, watchersPerConnection, historyBytesPerSecond, ...held } = withDefaults(
+      DEFAULT_CENTER_QUOTAS,
+      quotas,
+    );
+    this.#quotas = {
       instancesPerConnection: checkInteger("quotas.instancesPerConnection", instancesPerConnection, 0),
       watchersPerConnection: checkInteger("quotas.watchersPerConnection", watchersPerConnection, 0),
+      historyBytesPerSecond: checkInteger("quotas.historyBytesPerSecond", historyBytesPerSecond, 1),
     };
     if (registry === undefined) {
       this.#memory = new MemoryRegistry({
@@ -139,7 +145,7 @@ export class Center implements AsyncDisposable {
     } else checkForeign({ dialTls, ...withoutConnectionQuotas(quotas) });
     this.registry = registry ?? this.#memory!;
     this.#desk = new Desk(this.registry, this.#access, {
-      quotas: connectionQuotas,
+      quotas: this.#quotas,
       allow: checkFunction("allowEndpoint", allowEndpoint),
       ttlMs: this.#ttlMs,
       clients: () => this.#host.connections,
@@ -208,7 +214,7 @@ export class Center implements AsyncDisposable {
   }
 
   async #begin(): Promise<void> {
-    const { logger } = this.#host.settings;
+    const { logger, platform } = this.#host.settings;
     try {
       if (this.#store !== undefined) await this.#restore(this.#store);
     } catch (error) {
@@ -221,7 +227,10 @@ export class Center implements AsyncDisposable {
       return action === "write" ? grant.admin : grant.mayWatch(service);
     };
     this.#host.handle(CenterContract, this.#desk.implementation);
-    this.#host.handle(CenterAdmin, answerAdmin(this.registry, this.#access));
+    this.#host.handle(
+      CenterAdmin,
+      answerAdmin(this.registry, this.#access, { quotas: this.#quotas, now: () => platform.clock.now() }),
+    );
     const rules = answerRules(this.rules, mayRule, logger, keep);
     this.#host.handle(CenterRules, {
       ...rules,
@@ -268,7 +277,12 @@ function storeOf(data: string | TextStore): TextStore {
 }
 
 function withoutConnectionQuotas(quotas: Partial<CenterQuotas> = {}): Partial<RegistryQuotas> {
-  const { instancesPerConnection: _instances, watchersPerConnection: _watchers, ...rest } = quotas;
+  const {
+    instancesPerConnection: _instances,
+    watchersPerConnection: _watchers,
+    historyBytesPerSecond: _bytes,
+    ...rest
+  } = quotas;
   return rest;
 }
 

@@ -19,6 +19,11 @@ export interface ConnectionQuotas {
   readonly instancesPerConnection: number;
   /** How many watches it may have open. */
   readonly watchersPerConnection: number;
+  /**
+   * How many bytes of the history it is told in a second on average, about; 16 seconds' worth at once. An answer is never cut: whoever
+   * was told more waits until that is made up for.
+   */
+  readonly historyBytesPerSecond: number;
 }
 
 /** Whether somebody may register an endpoint. */
@@ -26,7 +31,7 @@ export type AllowEndpoint = (endpoint: string, peer: Peer) => boolean;
 
 /** How a desk works. */
 export interface DeskOptions {
-  readonly quotas: ConnectionQuotas;
+  readonly quotas: Pick<ConnectionQuotas, "instancesPerConnection" | "watchersPerConnection">;
   readonly allow: AllowEndpoint | undefined;
   /** How long a lease lasts unless its server says otherwise. */
   readonly ttlMs: number;

@@ -1,5 +1,5 @@
 /** What those see who look after a center. */
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Center, Client, RpcError } from "@erpc/erpc";
 import { CenterAdmin, type HistoryRequest, type ListPart } from "../../src/center/admin.ts";
 import type { HistoryEntry } from "../../src/registry/memory_registry.ts";
@@ -88,6 +88,26 @@ Deno.test("CenterAdmin, 10 000 changes, come in parts", async () => {
   assertEquals([entries.length, entries[0].revision, entries.at(-1)?.revision], [10_000, 501, 10_500]);
   const { listings, parts } = await listed(scene.client());
   assertEquals([listings.length, parts > 5], [10_500, true]);
+});
+
+Deno.test("H55 CenterAdmin, somebody asks for the history again and again, has to wait, and others are not concerned", async () => {
+  await using scene = await openCenter({ quotas: { historyBytesPerSecond: 1_000 } });
+  const metadata = { text: "x".repeat(1_000) };
+  for (let n = 0; n < 10; n++) await scene.memory.register(instanceOf(`a${n}`, { metadata }), { ttlMs: 86_400_000 });
+  const client = scene.client();
+  // 16 000 bytes at once; what is begun is told as a whole.
+  for (let round = 0; round < 2; round++) assertEquals((await history(client)).length, 10);
+  const error = await assertRejects(() => history(client), RpcError, "quotas.historyBytesPerSecond");
+  assertEquals(error.code, "resource_exhausted");
+  const waitMs = error.retryAfterMs!;
+  assert(waitMs > 5_000 && waitMs < 15_000, `${waitMs} ms`);
+  await assertRejects(() => listed(client, { revision: 3 }), RpcError, "quotas.historyBytesPerSecond");
+  assertEquals((await listed(client)).listings.length, 10);
+  assertEquals((await history(scene.client())).length, 10);
+  await scene.clock.advance(waitMs);
+  // What is new costs little, as often as it is asked for.
+  for (let round = 0; round < 3; round++) assertEquals((await history(client, { after: 10 })).length, 0);
+  assertEquals((await history(client, { after: 9 })).length, 1);
 });
 
 Deno.test("CenterAdmin, a registry that keeps no book, says so", async () => {
