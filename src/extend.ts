@@ -25,6 +25,8 @@ export type {
   Change,
   Cursor,
   Lease,
+  Origin,
+  Registered,
   RegisterOptions,
   Registry,
   RemovalCause,

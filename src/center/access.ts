@@ -49,12 +49,15 @@ export class Grant {
   readonly owner: string;
   /** Whether it may do what concerns others. */
   readonly admin: boolean;
+  /** Whether not just anybody has it. */
+  readonly isKnown: boolean;
   readonly #register: Scope;
   readonly #watch: Scope;
 
-  constructor(owner: string, { register = [], watch = [], admin = false }: CenterToken) {
+  constructor(owner: string, { token, register = [], watch = [], admin = false }: CenterToken) {
     this.owner = owner;
     this.admin = admin;
+    this.isKnown = owner !== "" && token !== "";
     this.#register = new Scope(register);
     this.#watch = new Scope(watch);
   }

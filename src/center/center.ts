@@ -48,7 +48,11 @@ export interface CenterOptions extends Omit<HostOptions, "interceptors" | "admis
    * same machine can't register one that only its own machine can reach.
    */
   allowEndpoint?: AllowEndpoint;
-  /** How instances at `tls://` endpoints are dialled, to see whether those live that were not heard. */
+  /**
+   * How instances at `tls://` endpoints are dialled, to see whether those live that were not heard. No instance is dialled at an
+   * address of one link (169.254.0.0/16, fe80::/10), nor for somebody on another machine at this one, nor for somebody without a
+   * token at any machine but his own; and in vain no more than 1 000 times for one owner, and once more each second.
+   */
   dialTls?: TlsClientOptions;
   /**
    * A folder, or a store, that keeps its epoch, how far its revisions have come, and its routing rules when it ends. Only one center

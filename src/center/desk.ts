@@ -101,7 +101,8 @@ export class Desk {
     for (const endpoint of instance.endpoints) this.#checkEndpoint(instance.id, endpoint, ctx.peer);
     const use = this.#useOf(ctx.peer);
     this.#checkRoom(use, instance.id);
-    const options = { ttlMs, owner: grant.owner, actor: actorOf(grant, ctx) };
+    const from = { endpoint: ctx.peer.endpoint, isKnown: grant.isKnown };
+    const options = { ttlMs, owner: grant.owner, actor: actorOf(grant, ctx), from };
     return use.register(instance.id, ttlMs, this.#options.now, () => this.#registry.register(instance, options));
   }
 

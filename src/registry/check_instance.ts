@@ -94,11 +94,24 @@ function endpointFault(endpoint: unknown): string | undefined {
   if (!endpoint.startsWith("tcp:") && !endpoint.startsWith("tls:")) return undefined;
   const [, host, port] = SOCKET.exec(endpoint) ?? [];
   if (host === undefined || Number(port) === 0 || Number(port) > 65_535) return "a host and a port from 1 to 65535";
+  const address = plainHost(host);
+  if (address === undefined) return "a host that has a name or an address";
+  return isUnroutable(address) ? "an address that others can reach" : undefined;
+}
+
+/** A host as it is usually written; `undefined` when it is none. */
+export function plainHost(host: string): string | undefined {
   // An address has many spellings ("0", "0x0.0", "[0::0]"), and a URL knows them all; most come as URLs spell them.
-  const spelled = DOTTED.test(host) ? host : URL.parse(`http://${host}/`)?.hostname;
-  if (spelled === undefined) return "a host that has a name or an address";
-  const address = plainAddress(spelled);
-  return UNROUTABLE.some((pattern) => pattern.test(address)) ? "an address that others can reach" : undefined;
+  if (DOTTED.test(host)) return host;
+  const url = URL.parse(
+    `http://${host.includes(":") && !host.startsWith("[") ? `[${host.replace(/%.*/s, "")}]` : host}/`,
+  );
+  return url === null ? undefined : plainAddress(url.hostname);
+}
+
+/** Whether an address, as {@link plainHost} writes it, is nobody's to dial. */
+export function isUnroutable(address: string): boolean {
+  return UNROUTABLE.some((pattern) => pattern.test(address));
 }
 
 /** An IPv4 address that is written as an IPv6 one, as what it is. */

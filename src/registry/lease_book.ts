@@ -12,7 +12,7 @@ import { type BookChange, contentOf, Directory, EVERYTHING, type Listed, sizeOf,
 import type { Instance } from "./instance.ts";
 import { MassHold } from "./mass_hold.ts";
 import { Pace } from "./pace.ts";
-import type { Lease, RemovalCause, RenewResult } from "./registry.ts";
+import type { Lease, Origin, Registered, RemovalCause, RenewResult } from "./registry.ts";
 
 /** How much a book may hold. */
 export interface Quotas {
@@ -58,6 +58,8 @@ export interface Registrant {
   readonly owner?: string;
   /** Who it is, for people. Default: the owner. */
   readonly actor?: string;
+  /** Where it was seen; `undefined` in this process. */
+  readonly from?: Origin;
 }
 
 /** What a sweep has found. */
@@ -69,7 +71,7 @@ export interface Swept {
 }
 
 /** Somebody whose lease runs out. */
-export interface Suspect {
+export interface Suspect extends Registered {
   /** The lease. */
   readonly lease: Lease;
   /** What it lists. */
@@ -105,6 +107,7 @@ interface Holding {
   readonly lease: Lease;
   readonly owner: string;
   readonly actor: string;
+  readonly from: Origin | undefined;
   readonly registeredAt: number;
   /** On the book's own time, which stands still while the registry does. */
   expiresAt: number;
@@ -201,6 +204,7 @@ export class LeaseBook {
       lease,
       owner,
       actor: by.actor ?? owner,
+      from: by.from,
       registeredAt: before !== undefined && !fenced ? before.registeredAt : now,
       expiresAt: time + ttlMs,
       load: fenced ? undefined : before?.load,

@@ -10,6 +10,7 @@ import type { LeaseBook, Quotas, Standing, Suspect } from "./lease_book.ts";
 import type {
   Cursor,
   Lease,
+  Registered,
   RegisterOptions,
   Registry,
   RemovalCause,
@@ -49,9 +50,9 @@ export interface MemoryRegistryOptions {
   changesPerSecond?: number;
   /**
    * Whether an instance that does not renew its lease answers all the same; asked once before its listing ends, and again each
-   * time to live. It settles within about a second. Default: nobody is asked.
+   * time to live; `by` says for whom. It settles within about a second. Default: nobody is asked.
    */
-  dial?: (instance: Instance, signal: AbortSignal) => Promise<boolean>;
+  dial?: (instance: Instance, signal: AbortSignal, by: Registered) => Promise<boolean>;
   /** How much it takes. Default: 20 000 instances, also of one owner, 20 000 services, 64 MiB (and as much history), 20 000 watchers. */
   quotas?: Partial<RegistryQuotas>;
   /** Is told of every change: what, whom, why and by whom. Default: nobody. */
@@ -407,10 +408,10 @@ export class MemoryRegistry implements Registry {
   async #dialOn(): Promise<void> {
     const { signal } = this.#closing;
     for (let next; !signal.aborted && (next = this.#toDial.shift()) !== undefined;) {
-      const { instance, lease } = next;
+      const { instance, lease, owner, from } = next;
       // Renewed, registered anew or gone while others were dialled: nobody wants to know any more.
       if (!this.#book.isAwaited(lease)) continue;
-      const answered = await Promise.try(this.#dialBack!, instance, signal).catch(() => false);
+      const answered = await Promise.try(this.#dialBack!, instance, signal, { owner, from }).catch(() => false);
       if (signal.aborted) return;
       this.#book.answer(lease, answered, this.#clock.now());
       this.#shrunk();

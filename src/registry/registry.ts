@@ -58,6 +58,22 @@ export type WatchEvent =
   | ({ readonly kind: "snapshot" } & Snapshot)
   | ({ readonly kind: "changes"; readonly changes: readonly Change[]; readonly warmed?: boolean } & Cursor);
 
+/** Where a registration comes from. */
+export interface Origin {
+  /** Where whoever registers was seen, as an endpoint URL. */
+  readonly endpoint: string;
+  /** Whether more is known of him, such as by a token. */
+  readonly isKnown: boolean;
+}
+
+/** For whom something is registered. */
+export interface Registered {
+  /** Whose it is; an empty text when nobody's. */
+  readonly owner: string;
+  /** Where the registration came from; `undefined` when that was in this process. */
+  readonly from: Origin | undefined;
+}
+
 /** How to register. */
 export interface RegisterOptions {
   /** How long the lease lasts without renewal, in milliseconds. Default 15 000. */
@@ -69,6 +85,8 @@ export interface RegisterOptions {
   owner?: string;
   /** Who registers, for the history of a registry that has one. Default: the owner. */
   actor?: string;
+  /** Who registers, for a registry that dials whom it does not hear: not everybody may have it dial anything. Default: this process. */
+  from?: Origin;
   /** Gives up. */
   signal?: AbortSignal;
 }

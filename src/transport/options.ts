@@ -7,6 +7,11 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal;
   /** Whom to trust and what to show on `tls://` endpoints. Default: trust whom the runtime trusts, show nothing. */
   readonly tls?: TlsClientOptions;
+  /**
+   * Says of each address that a `tcp://` or `tls://` host stands for whether it may be dialled; what its name stands for then is
+   * dialled, and not asked for again. Default: all may.
+   */
+  readonly mayDial?: (address: string) => boolean;
 }
 
 /** How an endpoint is listened on. What its scheme has no use for is passed over. */

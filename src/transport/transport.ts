@@ -1,3 +1,4 @@
+import { addressesOf, dialEach } from "./addresses.ts";
 import type { ByteConnection, ByteListener } from "./byte_connection.ts";
 import { parseEndpoint } from "./endpoint.ts";
 import { processMemory } from "./memory.ts";
@@ -32,6 +33,16 @@ export const systemTransport: Transport = {
   async connect(text: string, options: ConnectOptions = {}): Promise<ByteConnection> {
     const endpoint = parseEndpoint(text);
     options.signal?.throwIfAborted();
+    const { mayDial } = options;
+    if (mayDial !== undefined && "host" in endpoint) {
+      // The certificate is for the name.
+      const tls = { ...options.tls, serverName: options.tls?.serverName ?? endpoint.host };
+      const dial = (host: string) =>
+        endpoint.scheme === "tcp"
+          ? connectTcp({ ...endpoint, host }, options.signal)
+          : connectTls({ ...endpoint, host }, { ...options, tls });
+      return await dialEach(await addressesOf(endpoint.host, mayDial), dial);
+    }
     switch (endpoint.scheme) {
       case "tcp":
         return await connectTcp(endpoint, options.signal);
