@@ -22,7 +22,7 @@ export interface ClientStats {
     /** How old they may be, in milliseconds: 0 while the center that they are from can be heard, `Infinity` when none could. */
     readonly staleMs: number;
   };
-  /** The services that were called. */
+  /** The services that were called; where they are more than a hundred, those of late. */
   readonly services: readonly {
     readonly name: string;
     /** Whether any registry can be heard. */

@@ -23,6 +23,12 @@ import { ServiceView, type ViewHost } from "./service_view.ts";
 import type { RuleSource, Source } from "./source.ts";
 import { Traffic } from "./traffic.ts";
 
+/** From so many views on, those are dropped that nobody has wanted for five minutes at least. */
+const MANY_VIEWS = 100;
+const UNWANTED_MS = 300_000;
+/** With so many, the one goes for each that comes which nobody has wanted for the longest time. */
+const MAX_VIEWS = 1_000;
+
 /** How a cluster works. */
 export interface ClusterOptions {
   /** Who is called next. */
@@ -51,6 +57,12 @@ export class Cluster implements ViewHost {
   readonly #views = new Map<string, ServiceView>();
   readonly #channels = new Map<string, { channel: Channel; users: ServiceView[] }>();
   readonly #leaving = new Set<Channel>();
+  readonly #dropping = new Set<Promise<void>>();
+  /** Counts how often a view was wanted: the less of it a view has, the longer nobody wanted it. */
+  #wants = 0;
+  /** When views were last looked through, and how often one had been wanted by then. */
+  #lookedAt = -Infinity;
+  #wantsThen = 0;
   readonly #id: string;
   #closed = false;
 
@@ -76,7 +88,7 @@ export class Cluster implements ViewHost {
     return this.#settings.identity.zone;
   }
 
-  /** What is known about each service that was called. */
+  /** What is known about each service that was called, of very many those of late. */
   get views(): readonly ServiceView[] {
     return [...this.#views.values()];
   }
@@ -116,11 +128,16 @@ export class Cluster implements ViewHost {
   async reach(call: Call, count: number): Promise<readonly Member[]> {
     if (this.#closed) throw closedError();
     const view = this.#viewOf(call.service);
-    for (;;) {
-      const members = view.isKnown ? view.reach(call, count) : [];
-      if (members.length > 0) return members;
-      if (view.isClosed || (view.isKnown && !call.waitForReady)) throw view.problem;
-      await waitFor(view.changed(), call, this.#settings.timers, () => looking(view));
+    view.waiting++;
+    try {
+      for (;;) {
+        const members = view.isKnown ? view.reach(call, count) : [];
+        if (members.length > 0) return members;
+        if (view.isClosed || (view.isKnown && !call.waitForReady)) throw view.problem;
+        await waitFor(view.changed(), call, this.#settings.timers, () => looking(view));
+      }
+    } finally {
+      view.waiting--;
     }
   }
 
@@ -134,7 +151,7 @@ export class Cluster implements ViewHost {
     this.#closed = true;
     const channels = [...this.#leaving, ...[...this.#channels.values()].map((held) => held.channel)];
     await Promise.all([this.rules?.close(), ...this.views.map((view) => view.close())]);
-    await Promise.all([this.cache?.close(), ...channels.map((channel) => channel.close())]);
+    await Promise.all([this.cache?.close(), ...this.#dropping, ...channels.map((channel) => channel.close())]);
     this.#views.clear();
   }
 
@@ -188,22 +205,50 @@ export class Cluster implements ViewHost {
     let view = this.#views.get(service);
     if (view === undefined) {
       this.rules?.start();
+      this.#makeRoom();
       this.#views.set(service, view = new ServiceView(service, this));
     }
+    view.wantedAt = ++this.#wants;
     return view;
+  }
+
+  /** Another view is about to come: where there are many, those go that nobody wanted of late, and whom no call needs. */
+  #makeRoom(): void {
+    if (this.#views.size < MANY_VIEWS) return;
+    const now = this.platform.clock.now();
+    if (now - this.#lookedAt >= UNWANTED_MS) {
+      for (const view of this.views) if (view.wantedAt <= this.#wantsThen && view.isIdle) this.#drop(view);
+      this.#lookedAt = now;
+      this.#wantsThen = this.#wants;
+    }
+    if (this.#views.size < MAX_VIEWS) return;
+    let longest: ServiceView | undefined;
+    for (const view of this.#views.values()) {
+      if (view.isIdle && (longest === undefined || view.wantedAt < longest.wantedAt)) longest = view;
+    }
+    if (longest !== undefined) this.#drop(longest);
+  }
+
+  #drop(view: ServiceView): void {
+    this.#views.delete(view.service);
+    const dropped = view.close().finally(() => this.#dropping.delete(dropped));
+    this.#dropping.add(dropped);
   }
 
   /** Nobody is known: waits until the registry has spoken, or with `waitForReady` until there is somebody. */
   async #carryLater(view: ServiceView, call: Call, receiver: Receiver): Promise<void> {
     let member: Member | undefined;
+    view.waiting++;
     try {
       do {
         if (view.isClosed || (view.isKnown && !call.waitForReady)) throw view.problem;
         await waitFor(view.changed(), call, this.#settings.timers, () => looking(view));
-        member = view.pick(call);
+        member = call.bound === undefined ? view.pick(call) : boundMember(call, call.bound, view);
       } while (member === undefined);
     } catch (error) {
       return receiver.onFailure(error as RpcError);
+    } finally {
+      view.waiting--;
     }
     member.carry(call, receiver);
   }
@@ -223,10 +268,10 @@ function keyOf(endpoints: readonly string[]): string {
   return endpoints.join(" ");
 }
 
-/** The only instance that remembers a call. @throws {RpcError} when it is gone */
-function boundMember({ procedure }: Call, { endpoint }: ServedBy, view: ServiceView): Member {
+/** The only instance that remembers a call, or `undefined` while it is not known who is there. @throws {RpcError} when it is gone */
+function boundMember({ procedure }: Call, { endpoint }: ServedBy, view: ServiceView): Member | undefined {
   const member = view.members.find((member) => member.endpoint === endpoint);
-  if (member !== undefined) return member;
+  if (member !== undefined || !view.isKnown) return member;
   throw new RpcError("unavailable", `Cannot repeat "${procedure}": ${endpoint}, which had it before, is gone`, {
     executed: "no",
     retryAfterMs: -1,

@@ -44,6 +44,10 @@ export class ServiceView {
   readonly service: string;
   /** Where its instances come from. */
   readonly resolver: Resolver;
+  /** How many calls wait for somebody to be known. */
+  waiting = 0;
+  /** Its cluster's mark of when it was last wanted. */
+  wantedAt = 0;
   readonly #host: ViewHost;
   readonly #traffic: Traffic;
   readonly #members = new Map<string, Member>();
@@ -85,6 +89,11 @@ export class ServiceView {
   /** Whether it follows no longer. */
   get isClosed(): boolean {
     return this.#closed;
+  }
+
+  /** Whether no call runs or waits. */
+  get isIdle(): boolean {
+    return this.waiting === 0 && this.#traffic.inFlight === 0;
   }
 
   /** Why nobody can be picked, in words. */
