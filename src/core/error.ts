@@ -61,7 +61,10 @@ export class RpcError extends Error {
   readonly details: unknown;
   /** What came with the failure, or `undefined`. */
   readonly metadata: Metadata | undefined;
-  /** How long to wait before another attempt, in milliseconds; negative means "do not try again". */
+  /**
+   * How long to wait before another attempt, in milliseconds; negative means "do not try again", and `undefined` that nobody said.
+   * So it is where nobody was there to be called: the client does not try that again by itself, and later somebody may be.
+   */
   readonly retryAfterMs: number | undefined;
 
   /** Makes an error. @throws {TypeError} when `code` is not one of the sixteen. */
@@ -100,6 +103,19 @@ export class RpcError extends Error {
     if (this !== RpcError) return Function.prototype[Symbol.hasInstance].call(this, value);
     return typeof value === "object" && value !== null && BRAND in value;
   }
+}
+
+const nobody = new WeakSet<RpcError>();
+
+/** Marks a failure that says that nobody is there to be called: at once another attempt finds the same, later perhaps not. */
+export function foundNobody(failure: RpcError): RpcError {
+  nobody.add(failure);
+  return failure;
+}
+
+/** Whether a failure says that nobody is there to be called. */
+export function hasFoundNobody(failure: RpcError): boolean {
+  return nobody.has(failure);
 }
 
 const STRENGTH: readonly Executed[] = ["no", "maybe", "yes"];

@@ -1,7 +1,7 @@
 import { type Backoff, backoffMs } from "../core/backoff.ts";
 import type { Call, Interceptor, Invoker, Reply } from "../core/call.ts";
 import { checkCodes, type Code } from "../core/code.ts";
-import { type Executed, RpcError, strongerExecuted, withExecuted } from "../core/error.ts";
+import { type Executed, hasFoundNobody, RpcError, strongerExecuted, withExecuted } from "../core/error.ts";
 import { checkInteger, checkNumber, withDefaults } from "../core/options.ts";
 import { fraction, type Platform, runtimePlatform } from "../core/platform.ts";
 import { type RetryBudget, RetryBudgets } from "./budget.ts";
@@ -65,7 +65,7 @@ export function isShed({ code, executed, retryAfterMs }: RpcError): boolean {
  * idempotent, or the failure says that it did not run; after one of `codes`, or when a server that has too much to do said
  * when to come back; before its first reply message; within the budget of its service; and when the pause ends before its
  * deadline. A pause that the server asked for is kept, and made up to a fifth longer; "do not try
- * again" is kept too. Calls with `retry: false` pass through.
+ * again" is kept too, and where nobody is there to be called nothing is tried again. Calls with `retry: false` pass through.
  *
  * A call that was made in order to answer a call which is itself a second attempt, here or further back, is replayed and
  * never tried again: with three attempts on each of k hops the last sees at most 2k + 1 of them instead of 3 to the k-th, before
@@ -170,6 +170,7 @@ export class Retrying {
     attemptsLeft: boolean,
     attempts: number,
   ): number | undefined {
+    if (hasFoundNobody(failure)) return undefined;
     const { codes } = this.#policy;
     const { code, executed, retryAfterMs } = failure;
     const { random, clock } = this.#platform;
