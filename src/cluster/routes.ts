@@ -1,5 +1,5 @@
 import type { Call } from "../core/call.ts";
-import { RpcError } from "../core/error.ts";
+import { foundNobody, RpcError } from "../core/error.ts";
 import type { Random } from "../core/platform.ts";
 import { type CompiledRule, describeTarget, isTargeted } from "../routing/compiled_rule.ts";
 import type { RuleTarget } from "../routing/rule.ts";
@@ -106,9 +106,9 @@ export class Routes {
       `Cannot call service "${service}": routing rule "${rule}" sends the call to ${
         describeTarget(target)
       }, which ${known}`,
-      { executed: "no", retryAfterMs: -1 }, // trying again at once would find the same
+      { executed: "no" },
     );
     error.explain = { procedure, resolved, rule, attempts: [], totalMs: 0 };
-    return error;
+    return foundNobody(error);
   }
 }

@@ -2,7 +2,7 @@
  * What a client knows about one service: the instances that the registries last told of, and who is picked next.
  */
 import type { Call } from "../core/call.ts";
-import { RpcError, textOf } from "../core/error.ts";
+import { foundNobody, RpcError, textOf } from "../core/error.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Timers } from "../core/timers.ts";
 import type { Channel } from "../channel/channel.ts";
@@ -113,11 +113,10 @@ export class ServiceView {
 
   /** Why nobody can be picked. */
   get problem(): RpcError {
-    return new RpcError("unavailable", `Cannot call service "${this.service}": ${this.why}`, {
-      executed: "no",
-      retryAfterMs: -1, // trying again at once would find the same
-      cause: this.resolver.failure,
-    });
+    const { failure: cause } = this.resolver;
+    return foundNobody(
+      new RpcError("unavailable", `Cannot call service "${this.service}": ${this.why}`, { executed: "no", cause }),
+    );
   }
 
   /** Resolves when the set, or what is known about it, changes. */
@@ -183,10 +182,8 @@ export class ServiceView {
   #named(id: string, waitForReady: boolean): Member | undefined {
     const member = this.#members.get(id);
     if (member !== undefined || waitForReady || !this.isKnown) return member;
-    throw new RpcError("unavailable", `Cannot call instance "${id}" of service "${this.service}": it is not known`, {
-      executed: "no",
-      retryAfterMs: -1, // trying again at once would find the same
-    });
+    const text = `Cannot call instance "${id}" of service "${this.service}": it is not known`;
+    throw foundNobody(new RpcError("unavailable", text, { executed: "no" }));
   }
 
   #select(): Selection {
