@@ -4,4 +4,5 @@ export const REGRESSIONS: readonly { readonly seed: number; readonly found: stri
   { seed: 510, found: "a client was closed for calls that found no place after a partition" },
   { seed: 605, found: "an event with a bit flipped ended the loop that follows a center" },
   { seed: 1_110, found: "pings that waited behind a slow write arrived all at once" },
+  { seed: 30_720, found: "a slow machine was taken for quick once its program had begun anew" },
 ];

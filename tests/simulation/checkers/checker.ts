@@ -167,7 +167,8 @@ export class Story {
           break;
         case "crash":
           this.#crashes.set(`${node}/${record.life}`, at);
-          this.#endStill(node, at);
+          // The machine that is slow is no quicker when its program has begun anew.
+          this.#endStill(node, at, "pause");
           break;
         case "pause":
         case "slow": {
@@ -198,9 +199,9 @@ export class Story {
     return calls;
   }
 
-  #endStill(node: string, at: number, what?: "pause" | "slow"): void {
+  #endStill(node: string, at: number, what: "pause" | "slow"): void {
     for (const one of this.#still.get(node) ?? []) {
-      if (one.to === Infinity && (what === undefined || one.what === what)) one.to = at;
+      if (one.to === Infinity && one.what === what) one.to = at;
     }
   }
 }
