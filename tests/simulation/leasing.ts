@@ -1,5 +1,5 @@
 /** Puts down what a center does with leases, and what watchers are told of it over the network. */
-import type { Registry, WatchEvent } from "../../src/registry/registry.ts";
+import type { Lease, Registry, WatchEvent } from "../../src/registry/registry.ts";
 import { CenterRegistry } from "../../src/center/center_registry.ts";
 import type { NodeContext } from "../../src/testing/simulated.ts";
 import { makeSettings } from "../support/settings.ts";
@@ -13,16 +13,18 @@ const AGAIN_MS = 300;
 /** Puts down every lease that a registry gives or renews, and every change in what it lists. */
 export function recordLeases(registry: Registry, record: Recorder): void {
   const { register, renew } = registry;
+  /** What was given, by token: whoever renews a lease may say something else of it, were it for a bit that has flipped. */
+  const given = new Map<string, Lease>();
+  const put = ({ instanceId, token, ttlMs }: Lease) => record({ what: "lease", instance: instanceId, token, ttlMs });
   registry.register = async (instance, options) => {
     const lease = await register.call(registry, instance, options);
-    record({ what: "lease", instance: lease.instanceId, token: lease.token, ttlMs: lease.ttlMs });
+    given.set(lease.token, lease);
+    put(lease);
     return lease;
   };
   registry.renew = async (lease, options) => {
     const result = await renew.call(registry, lease, options);
-    if (result === "renewed") {
-      record({ what: "lease", instance: lease.instanceId, token: lease.token, ttlMs: lease.ttlMs });
-    }
+    if (result === "renewed") put(given.get(lease.token)!);
     return result;
   };
   void (async () => {
