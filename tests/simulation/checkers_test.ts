@@ -14,7 +14,7 @@ const BEGIN: Omit<Begin, "at" | "node" | "life"> = {
 };
 
 /** What is wrong with a run in which that happened: when, in which life of which node, and what. */
-function wrongWith(...happened: readonly [at: number, life: string, happening: Happening][]): string[] {
+function wrongWith(...happened: (readonly [at: number, life: string, happening: Happening])[]): string[] {
   const records = happened.map(([at, name, happening]): HistoryRecord => {
     const [node, life] = name.split("/");
     return { at, node, life: Number(life), ...happening } as HistoryRecord;
@@ -66,4 +66,39 @@ Deno.test("checkers: a machine that stood still when its program crashed does no
     [410, "client1/2", settled("deadline_exceeded")],
   );
   assertEquals(wrong, ["2 deadline: c0.1 (up, from client1) ended 60 ms after its deadline"]);
+});
+
+Deno.test("checkers: a lease lasts its time and as much more as its registry was late, which is what it stood still beyond a second", () => {
+  const offAt = (at: number, ...still: readonly [from: number, to: number][]) =>
+    wrongWith(
+      [0, "center1/1", { what: "listing", afresh: true, epoch: "e", revision: 0, changes: [] }],
+      [100, "center1/1", { what: "lease", instance: "a", token: "t", ttlMs: 5_000 }],
+      [100, "center1/1", { what: "listing", afresh: false, epoch: "e", revision: 1, changes: [{ id: "a" }] }],
+      ...still.flatMap(([from, to]) => [
+        [from, "center1/1", { what: "pause" }] as const,
+        [to, "center1/1", { what: "resume" }] as const,
+      ]),
+      [at, "center1/1", {
+        what: "listing",
+        afresh: false,
+        epoch: "e",
+        revision: 2,
+        changes: [{ id: "a", cause: "expired" }],
+      }],
+    );
+  const early = (leftMs: number, lateMs: number) => [
+    `9 lease: center1 took a off with ${leftMs} of 5000 ms left, having been ${lateMs} ms late`,
+  ];
+  assertEquals(offAt(5_100), []);
+  assertEquals(offAt(5_090), early(10, 0));
+  // It may have looked when that was over, and found nothing amiss.
+  assertEquals(offAt(5_100, [2_000, 2_900]), []);
+  assertEquals(offAt(5_090, [2_000, 2_900]), early(10, 0));
+  // It wanted to look at 3 000 at the latest.
+  assertEquals(offAt(7_100, [2_000, 5_000]), []);
+  assertEquals(offAt(7_090, [2_000, 5_000]), early(10, 2_000));
+  assertEquals(offAt(7_590, [1_000, 2_500], [3_000, 6_000]), early(10, 2_500));
+  // Nor for much longer than that.
+  assertEquals(offAt(9_600, [2_000, 5_000]), []);
+  assertEquals(offAt(9_700, [2_000, 5_000]), ["10 lease: center1 listed a for 1600 ms after its lease was over"]);
 });

@@ -88,6 +88,16 @@ export class Story {
     return ms;
   }
 
+  /** How late a node was between two times with what it does every so often, because it stood still: at least. */
+  lateBetween(node: string, from: number, to: number, everyMs: number): number {
+    let ms = 0;
+    for (const still of this.#still.get(node) ?? []) {
+      if (still.what !== "pause") continue;
+      ms += Math.max(0, Math.min(to, still.to) - Math.max(from, still.from) - everyMs);
+    }
+    return ms;
+  }
+
   /** Until when something that was due on a node at `due` may be late, because the node stood still. */
   excusedUntil(node: string, due: number): number {
     let until = due;

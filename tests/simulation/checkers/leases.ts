@@ -2,10 +2,16 @@
 import type { Lease, Listing, Told } from "../history.ts";
 import type { Checker, Problem, Story } from "./checker.ts";
 
+/** How often a registry looks through its leases. */
+const LOOK_MS = 1_000;
 /** How late a registry may be: it looks through its leases every second, and hears what has arrived before it ends any. */
 const SWEEP_MS = 1_500;
 
-/** 9: an instance is not taken off before its time to live has passed since the registry last heard of it, itself awake. */
+/**
+ * 9: an instance is not taken off before its time to live has passed since the registry last heard of it, and as much more as the
+ * registry was late. It is late when it stands still at a time at which it wanted to look through its leases, from then on; of when
+ * that would have been this knows only that it is a second after the last time, at most.
+ */
 export const leaseLowerBound: Checker = (story) => {
   const problems: Problem[] = [];
   for (const records of byLife(story)) {
@@ -16,11 +22,12 @@ export const leaseLowerBound: Checker = (story) => {
         for (const { id, cause } of record.changes) {
           const lease = leases.get(id);
           if (cause !== "expired" || lease === undefined) continue;
-          const awakeMs = record.at - lease.at - story.stillBetween(record.node, lease.at, record.at);
-          if (awakeMs >= lease.ttlMs - 1) continue;
-          const seen = `${record.node} took ${id} off ${
-            Math.round(awakeMs)
-          } ms after its last beat, of ${lease.ttlMs} ms`;
+          const lateMs = story.lateBetween(record.node, lease.at, record.at, LOOK_MS);
+          const leftMs = lease.at + lease.ttlMs + lateMs - record.at;
+          if (leftMs <= 1) continue;
+          const seen =
+            `${record.node} took ${id} off with ${Math.round(leftMs)} of ${lease.ttlMs} ms left, having been ` +
+            `${Math.round(lateMs)} ms late`;
           problems.push({ invariant: "9 lease", seen, at: record.at });
         }
       }
