@@ -102,3 +102,25 @@ Deno.test("checkers: a lease lasts its time and as much more as its registry was
   assertEquals(offAt(9_600, [2_000, 5_000]), []);
   assertEquals(offAt(9_700, [2_000, 5_000]), ["10 lease: center1 listed a for 1600 ms after its lease was over"]);
 });
+
+Deno.test("checkers: what was answered before its caller could notice the deadline may be read at leisure, and nothing else", () => {
+  const run = { id: "c0.1", run: "server1/1/1" };
+  const answeredAt = (at: number) =>
+    wrongWith(
+      [0, "client1/1", call("down", 100)],
+      [50, "client1/1", { what: "pause" }],
+      // The request was on its way for a long time.
+      [450, "server1/1", { what: "enter", ...run, connection: "c", attempt: 0, remainingMs: 100 }],
+      [500, "server1/1", { what: "gave", ...run, seq: 0, bytes: 10 }],
+      [500, "server1/1", { what: "gave", ...run, seq: 1, bytes: 10 }],
+      ...(at < 1_000 ? [[at, "server1/1", { what: "leave", ...run, how: "done" }] as const] : []),
+      [1_000, "client1/1", { what: "resume" }],
+      [1_000, "client1/1", { what: "item", id: "c0.1", seq: 0, good: true, bytes: 10 }],
+      ...(at < 1_000 ? [] : [[at, "server1/1", { what: "leave", ...run, how: "done" }] as const]),
+      [1_100, "client1/1", { what: "item", id: "c0.1", seq: 1, good: true, bytes: 10 }],
+      [1_200, "client1/1", settled("ok", 1_200)],
+    );
+  assertEquals(answeredAt(510), []);
+  const wrong = answeredAt(1_030).filter((text) => text.startsWith("2 deadline: c0.1"));
+  assertEquals(wrong, ["2 deadline: c0.1 (down, from client1) got reply 1 after its deadline"]);
+});

@@ -26,11 +26,12 @@ export const deadlines: Checker = (story) => {
     if (timeoutMs !== undefined && settled !== undefined) {
       const dueAt = call.at + timeoutMs;
       const late = settled.at - story.excusedUntil(call.node, Math.max(dueAt, settled.askedAt ?? 0));
-      // What was answered in time may be read later.
+      const noticedAt = story.excusedUntil(call.node, dueAt) + slackMs;
+      // What was answered before the caller could notice may be read later.
       const inTime = runs.some(({ enter, leaves: [leave] }) =>
-        leave === undefined ? story.isLost(enter) : leave.at <= dueAt + slackMs
+        leave === undefined ? story.isLost(enter) : leave.at <= noticedAt
       );
-      const item = one.items.find((item) => item.at - story.excusedUntil(call.node, dueAt) > slackMs);
+      const item = one.items.find((item) => item.at > noticedAt);
       if (item !== undefined && !inTime) {
         problems.push(problem("2 deadline", `${nameOf(one)} got reply ${item.seq} after its deadline`, item.at));
       }
