@@ -231,7 +231,14 @@ export class OutgoingCall extends Stream {
   onEnd(status: Status, bytes: Uint8Array, at: number, end: number): void {
     if (status.problem !== undefined) return this.#settle(this.#problem(status.problem));
     this.#metadata ??= status.metadata;
-    if (status.code !== undefined) return this.#settle(this.#failure(status, status.code));
+    if (status.code !== undefined) {
+      const error = this.#failure(status, status.code);
+      // When both sides see that its time is over, which travels as whole milliseconds, nothing more is read, whoever saw it first.
+      if (status.code === "deadline_exceeded" && this.call.deadline - 1 < this.host.settings.timers.turnNow()) {
+        this.#many?.inbox?.drop(error);
+      }
+      return this.#settle(error);
+    }
     const single = this.call.kind === "unary" || this.call.kind === "clientStream";
     if (!single) {
       this.host.intake.discard(end - at);

@@ -8,6 +8,8 @@ import { Call, type CallInit, Reply } from "../../src/core/call.ts";
 import { RpcError } from "../../src/core/error.ts";
 import type { Limits } from "../../src/core/limits.ts";
 import { Metadata } from "../../src/core/metadata.ts";
+import { type Platform, runtimePlatform } from "../../src/core/platform.ts";
+import { VirtualClock } from "../../src/testing/virtual_clock.ts";
 import { type OpenPair, pairs } from "../support/pairs.ts";
 import { makeSettings } from "../support/settings.ts";
 
@@ -21,11 +23,12 @@ async function connect(
   open: OpenPair,
   respond: Responder,
   limits: { client?: Partial<Limits>; server?: Partial<Limits> } = {},
+  platform?: Platform,
 ): Promise<Ends> {
   const [near, far] = await open();
   const settings = {
-    client: makeSettings({ limits: limits.client }),
-    server: makeSettings({ limits: limits.server, respond }),
+    client: makeSettings({ limits: limits.client, platform }),
+    server: makeSettings({ limits: limits.server, respond, platform }),
   };
   const [clientGreeted, serverGreeted] = await Promise.all([
     greetAsClient(near, settings.client),
@@ -451,6 +454,38 @@ Deno.test("I22 I23 a deadline ends the call and aborts the handler; one that has
   const late = await assertRejects(() => ends.client.invoke(call({ message: "late", deadline: now() - 1 })), RpcError);
   assertEquals([late.code, late.executed], ["deadline_exceeded", "no"]);
   assertEquals(seen, ["slow"]);
+});
+
+Deno.test("replies that were not read by the deadline are not read later, whichever side has seen first that it passed", async () => {
+  for (const passed of [true, false]) {
+    const clock = new VirtualClock();
+    const over = Promise.withResolvers<void>();
+    await using ends = await connect(
+      memory,
+      () =>
+        new Reply({
+          messages: async function* () {
+            yield* [1, 2, 3];
+            await over.promise;
+            throw new RpcError("deadline_exceeded", "The deadline passed before the handler ended");
+          }(),
+        }),
+      {},
+      { ...runtimePlatform, clock },
+    );
+    const reply = await ends.client.invoke(call({ kind: "serverStream", deadline: clock.now() + 5 }));
+    const iterator = reply.messages![Symbol.asyncIterator]();
+    assertEquals((await iterator.next()).value, 1);
+    await ends.client.ping();
+    // It has passed; what goes off when it does goes off a little later.
+    if (passed) await clock.advance(5);
+    over.resolve();
+    await ends.client.ping();
+    if (!passed) { for (const value of [2, 3]) assertEquals(await iterator.next(), { done: false, value }); }
+    const error = await assertRejects(() => iterator.next(), RpcError);
+    assertEquals(error.code, "deadline_exceeded");
+    assertEquals((await iterator.next()).done, true);
+  }
 });
 
 Deno.test("what is queued in one turn leaves in one write", async () => {
