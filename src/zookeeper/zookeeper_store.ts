@@ -123,7 +123,7 @@ export class ZooKeeperStore implements Store {
   }
 
   async renew(lease: Lease): Promise<RenewResult> {
-    const { instanceId, incarnation, token, ttlMs } = lease;
+    const { instanceId, incarnation, token } = lease;
     const session = await this.#open();
     const known = this.#held.get(token);
     const newest = this.#following ? this.#table.listed(instanceId)?.name.incarnation ?? -1 : -1;
@@ -138,7 +138,8 @@ export class ZooKeeperStore implements Store {
       this.#held.delete(token);
       return held;
     }
-    held.expiresAt = this.#now() + ttlMs;
+    // As long as it was registered for, whatever whoever renews it says.
+    held.expiresAt = this.#now() + held.lease.ttlMs;
     this.#held.set(token, held);
     this.#sweepLater();
     return "renewed";
@@ -256,8 +257,10 @@ export class ZooKeeperStore implements Store {
       if (names.length > 0 && names[0].incarnation > incarnation) return "fenced";
       const found = await this.#find(session, names, token);
       if (found !== undefined) {
+        const { name, text, ttlMs } = found;
         const isOurs = known?.isOurs === "maybe" ? "maybe" : "no";
-        return { lease, text: found.text, expiresAt: 0, node: found.name, isOurs, restoring: undefined };
+        const held = { instanceId, incarnation: found.incarnation, token, ttlMs };
+        return { lease: held, text, expiresAt: 0, node: name, isOurs, restoring: undefined };
       }
     }
     return known !== undefined && await this.#restore(session, known) ? known : "unknown";
@@ -386,10 +389,11 @@ export class ZooKeeperStore implements Store {
     session: Session,
     names: readonly NodeName[],
     token: string,
-  ): Promise<{ name: string; text: string } | undefined> {
-    for (const { name } of names) {
-      const text = await session.read(`${this.#instances}/${name}`);
-      if (text !== undefined && this.#decode(name, text)?.token === token) return { name, text };
+  ): Promise<(NodeName & { text: string; ttlMs: number }) | undefined> {
+    for (const node of names) {
+      const text = await session.read(`${this.#instances}/${node.name}`);
+      const entry = text === undefined ? undefined : this.#decode(node.name, text);
+      if (entry?.token === token) return { ...node, text: text!, ttlMs: entry.ttlMs };
     }
     return undefined;
   }

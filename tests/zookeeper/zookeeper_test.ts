@@ -215,6 +215,20 @@ test("X38 zookeeperRegistry, who registered an instance dies, another who renewe
   await watch.until("nobody", () => watch.listed.size === 0);
 });
 
+test("zookeeperRegistry, a lease lasts as long as it was registered for, whatever whoever renews it says of it", async () => {
+  const dying = open({ path: "/said" });
+  await using heir = open({ path: "/said" });
+  await using watch = follow(heir.registry, "demo.Words");
+  const own = await dying.registry.register(instanceOf("a"), { ttlMs: 1_000 });
+  assertEquals(await dying.registry.renew({ ...own, ttlMs: 86_400_000 }), "renewed");
+  const left = await dying.registry.register(instanceOf("b"), { ttlMs: 1_500 });
+  assertEquals(await heir.registry.renew({ ...left, ttlMs: NaN, incarnation: NaN }), "renewed");
+  await watch.until("a to go", () => !watch.listed.has("a") && watch.removals.length > 0);
+  await dying.registry.close();
+  await watch.until("b to go", () => watch.removals.length === 2);
+  assertEquals(watch.removals.toSorted(), [["a", "expired"], ["b", "expired"]]);
+});
+
 test("zookeeperRegistry, renewed through another for longer than the lease, stays listed through that one", async () => {
   await using first = open({ path: "/moved" });
   await using second = open({ path: "/moved" });
