@@ -28,7 +28,12 @@ export const FAULTS = [
   "wall",
   "slow",
   "drain",
+  "absent",
 ] as const;
+
+/** Those that came later are drawn by dice of their own: so the others are in the seeds in which they were. */
+const LATER: readonly Fault[] = ["absent"];
+const FIRST: readonly Fault[] = FAULTS.filter((fault) => !LATER.includes(fault));
 
 /** One class of faults. */
 export type Fault = typeof FAULTS[number];
@@ -99,11 +104,12 @@ export interface Overrides {
 export function configOf(seed: number, overrides: Overrides = {}): Config {
   const dice = Dice.for(seed, "config");
   const calm = dice.chance(0.1);
-  const drawnFaults = calm ? [] : dice.some(FAULTS, 0.3).filter((fault) => fault !== "flips" || dice.chance(0.3));
+  const first = calm ? [] : dice.some(FIRST, 0.3).filter((fault) => fault !== "flips" || dice.chance(0.3));
+  const later = calm ? [] : Dice.for(seed, "later faults").some(LATER, 0.3);
   const cluster = Dice.for(seed, "cluster");
   // Runs in which no call may fail: nothing happens but that servers drain, and they have room for every call.
   const drains = cluster.chance(0.1);
-  const faults: readonly Fault[] = drains ? ["drain"] : drawnFaults;
+  const faults: readonly Fault[] = drains ? ["drain"] : [...first, ...later];
   const drawn = {
     servers: dice.magnitude(1, 8),
     clients: dice.magnitude(1, 8),

@@ -64,6 +64,19 @@ const BLOWS: Partial<Record<Fault, Blow>> = {
     history.of(node)({ what: "pause" });
     world.after(dice.around(dice.pick([50, 2_000, 10_000])), () => resume(history, node));
   },
+  absent({ world, history, centers }, dice) {
+    // A center stands still, and once it goes on nobody reaches it for a little longer.
+    if (centers.length === 0) return;
+    const node = dice.pick(centers);
+    if (!node.isUp || node.isPaused) return;
+    const ms = dice.around(dice.pick([1_000, 5_000]));
+    const others = world.nodes.filter((other) => other !== node);
+    const links = others.flatMap(({ name }) => [[node.name, name], [name, node.name]] as const);
+    blockFor(world, links, ms + dice.around(1_000));
+    node.pause();
+    history.of(node)({ what: "pause" });
+    world.after(ms, () => resume(history, node));
+  },
   wall({ world }, dice) {
     const sizes = [4, 1_000, 262_000, 3_600_000, 315_360_000_000];
     dice.pick(world.nodes).jumpWallClock(dice.pick([-1, 1]) * dice.pick(sizes));
