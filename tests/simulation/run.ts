@@ -19,7 +19,7 @@ import {
 } from "./programs.ts";
 import { observe } from "./observing.ts";
 import { History } from "./recording.ts";
-import { drawOps, probe, runOp } from "./workload/ops.ts";
+import { drawOps, leaving, probe, runOp } from "./workload/ops.ts";
 
 /** How late a timer may be: it waits in a wheel of slots of 8 ms. */
 const SLACK_MS = 20;
@@ -27,6 +27,8 @@ const SLACK_MS = 20;
 const SETTLE_MS = 120_000;
 /** How long it takes until every connection that was lost without a word has been noticed, idle ones included. */
 const NOTICED_MS = 70_000;
+/** How often clients leave replies unread before the calls that must be answered: often enough to use up a small window. */
+const LEAVING_ROUNDS = 10;
 /** How long a server may take to notice that its clients are gone. */
 const GONE_MS = 30_000;
 /** No run takes so much virtual time. */
@@ -117,6 +119,10 @@ async function live(world: Simulation, history: History, config: Config): Promis
 
   await until(world, SETTLE_MS, () => history.openCalls === 0 && world.nodes.every((node) => made.has(node)));
   await world.sleep(NOTICED_MS);
+  // Replies that are left unread must leave as much room as there was.
+  for (let round = 0; round < LEAVING_ROUNDS; round++) {
+    await Promise.all(clients.map((node, n) => runOp((made.get(node) as ClientNode).host, leaving(`l${n}.${round}`))));
+  }
   const probes = clients.flatMap((node, n) =>
     (["again", "keep", "down", "both"] as const).map((method) =>
       runOp((made.get(node) as ClientNode).host, probe(`p${n}.${method}`, method))

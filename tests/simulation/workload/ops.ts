@@ -107,6 +107,11 @@ export function probe(id: string, method: Op["method"] = "again"): Op {
   };
 }
 
+/** A call whose replies are left when the first is read and the others have come. */
+export function leaving(id: string): Op {
+  return { ...probe(id, "down"), wish: { count: 5, bytes: 1_500 }, readMs: 100, leaveAfter: 1, must: false };
+}
+
 /** What calls need of the node that they are made on. */
 export interface CallerHost {
   readonly record: Recorder;
