@@ -5,7 +5,8 @@ import { ClientProcess, ServerProcess } from "./processes.ts";
 const MIB = 1024 * 1024;
 
 Deno.test("I35 1 000 large_unary at once, memory is bounded by windows and not by the number of calls", async () => {
-  await using server = await ServerProcess.start();
+  // On a machine that is busy with much else, calls at the end of the queue would be told to come back later.
+  await using server = await ServerProcess.start({ admission: false });
   const before = await server.held();
   await using client = new ClientProcess("flood", server.endpoint, "1000");
   const { whole, grownBytes } = JSON.parse(await client.line(/^flooded (.*)$/));
