@@ -1,7 +1,9 @@
 /** What a process holds once its garbage is gone. Only in a process that was started with `--expose-gc`. */
 
-/** How often a meter looks. */
-const LOOK_EVERY_MS = 100;
+/** How often a meter looks at most. */
+const LOOK_EVERY_MS = 50;
+/** For so many times as long as it looked the process goes on with its work. */
+const WORK_SHARE = 4;
 
 /** The bytes that are reachable now: objects, and the buffers that belong to them. */
 export function heldBytes(): number {
@@ -17,7 +19,7 @@ export function heldBytes(): number {
 export class HeldMeter implements Disposable {
   /** The most that was ever seen. */
   mostBytes: number = heldBytes();
-  readonly #timer = setInterval(() => this.look(), LOOK_EVERY_MS);
+  #timer = setTimeout(() => this.#lookAgain(), LOOK_EVERY_MS);
 
   /** Looks now. */
   look(): number {
@@ -27,6 +29,14 @@ export class HeldMeter implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+  }
+
+  #lookAgain(): void {
+    const from = performance.now();
+    this.look();
+    // What is looked at must get on, however long looking takes.
+    const tookMs = performance.now() - from;
+    this.#timer = setTimeout(() => this.#lookAgain(), Math.max(LOOK_EVERY_MS, WORK_SHARE * tookMs));
   }
 }
