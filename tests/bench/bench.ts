@@ -138,7 +138,7 @@ function picture(tables: readonly (Table & { section: string })[], machine: { de
   if (rows.length === 0) throw new TypeError("Cannot draw: neither section unary nor section peers was run");
   return plot(
     `Small unary calls per second, ${PLOTTED_IN_FLIGHT} in flight on one connection`,
-    `Deno ${machine.deno}, loopback, ${machine.cores} shared cores; logarithmic; "floor" is a bare socket without any feature`,
+    `Deno ${machine.deno}, loopback, ${machine.cores} shared cores; "floor" is a bare socket without any feature`,
     rows,
   );
 }

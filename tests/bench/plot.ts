@@ -8,18 +8,17 @@ const BAR = 18;
 const GAP = 6;
 const HEAD = 52;
 
-/** Draws the rows with so many calls in flight, the fastest first, on a logarithmic scale. */
+/** Draws the rows with so many calls in flight, the fastest first. Bars are as long as the rates are high. */
 export function plot(title: string, note: string, rows: readonly Row[]): string {
   const bars = rows
     .map(({ system, callsPerSecond }) => ({ system: String(system), rate: Number(callsPerSecond) }))
     .sort((a, b) => b.rate - a.rate);
-  const most = Math.log10(bars[0].rate);
-  const least = Math.floor(Math.log10(bars[bars.length - 1].rate));
+  const most = bars[0].rate;
   const room = WIDTH - LABEL_WIDTH - VALUE_WIDTH;
   const height = HEAD + bars.length * (BAR + GAP) + GAP;
   const lines = bars.map(({ system, rate }, n) => {
     const y = HEAD + n * (BAR + GAP);
-    const width = Math.max(2, Math.round(room * (Math.log10(rate) - least) / (most - least || 1)));
+    const width = Math.max(2, Math.round(room * rate / most));
     const style = system === "erpc" ? "#1f6feb" : system === "floor" ? "#8b949e" : "#adbac7";
     return `  <text x="${LABEL_WIDTH - 8}" y="${y + 13}" text-anchor="end">${escaped(system)}</text>\n` +
       `  <rect x="${LABEL_WIDTH}" y="${y}" width="${width}" height="${BAR}" fill="${style}"/>\n` +
