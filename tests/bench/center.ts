@@ -17,6 +17,8 @@ const LISTED = 1_000;
 const WATCHERS = 1_000;
 const NEWS = 200;
 const QUICK_SHARE = 0.02;
+/** All of a herd share one thread, which snapshots keep busy. */
+const PATIENT = { connectMs: 60_000, handshakeMs: 60_000, pingTimeoutMs: 60_000 };
 /** So many say hello at once. */
 const BATCH = 20;
 
@@ -32,7 +34,7 @@ type Question =
   | { readonly news: number; readonly service: string; readonly watchers: number };
 
 async function serveCenter(): Promise<void> {
-  const limits = { maxConnections: INSTANCES + WATCHERS + 10, maxHandshakes: 2 * BATCH, handshakeMs: 60_000 };
+  const limits = { maxConnections: INSTANCES + WATCHERS + 10, maxHandshakes: 2 * BATCH, ...PATIENT };
   await using center = new Center({ limits });
   await center.listen("tcp://127.0.0.1:0");
   await answerQuestions(center.endpoint, (): Used => {
@@ -45,8 +47,7 @@ async function serveCenter(): Promise<void> {
 
 /** So many servers and clients as far as a center can tell: each has a connection of its own. */
 async function playHerd(center: string, connected: string): Promise<void> {
-  // All of them share one thread, which snapshots keep busy.
-  const settings = makeSettings({ limits: { connectMs: 60_000, handshakeMs: 60_000 } });
+  const settings = makeSettings({ limits: PATIENT });
   const connect = () => new CenterRegistry(center, settings, systemTransport);
   const shared = connect();
   const held: { registry: CenterRegistry; lease: Lease }[] = [];
