@@ -8,12 +8,12 @@
  * Invariants: whatever ends the connection goes through `#end`, which settles every call on it exactly once; a violation by the
  * peer ends the connection and nothing else.
  */
-import type { Call, Invoker, Peer } from "../core/call.ts";
+import type { Call, Peer } from "../core/call.ts";
 import type { Code } from "../core/code.ts";
 import { RpcError, textOf } from "../core/error.ts";
 import type { LoadReport } from "../core/load.ts";
 import type { CallObserver } from "../core/observer.ts";
-import { invoking, type Receiver } from "../core/receiver.ts";
+import type { Receiver } from "../core/receiver.ts";
 import { ByteReader } from "../protocol/byte_reader.ts";
 import {
   readCredit,
@@ -189,9 +189,6 @@ export class Connection implements CallerSideHost, AnswerSideHost, Watched {
   carry(call: Call, receiver: Receiver, observer?: CallObserver): void {
     this.calls.carry(call, receiver, observer);
   }
-
-  /** The same as an invoker. */
-  readonly invoke: Invoker = invoking((call, receiver) => this.carry(call, receiver));
 
   /** Asks for a sign of life. Resolves with how long it took, in milliseconds; rejects when the connection ends first. */
   ping(): Promise<number> {

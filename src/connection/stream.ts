@@ -72,11 +72,6 @@ export abstract class Stream implements SendingStream, Due {
   /** Nothing was sent for too long. */
   abstract onStalled(): void;
 
-  /** Since when bytes of an unfinished message are held. */
-  get isAssembling(): boolean {
-    return this.#part !== undefined;
-  }
-
   /**
    * Takes a piece of a message. Gives the message once it is complete: put together, or
    * `"inPlace"` when it stands whole where the piece is. A message over the limit

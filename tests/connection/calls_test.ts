@@ -4,11 +4,12 @@ import { bytes } from "../../src/codec/bytes.ts";
 import { Connection } from "../../src/connection/connection.ts";
 import { greetAsClient, greetAsServer } from "../../src/connection/handshake.ts";
 import type { Arrival, Responder, Settings } from "../../src/connection/settings.ts";
-import { Call, type CallInit, Reply } from "../../src/core/call.ts";
+import { Call, type CallInit, type Invoker, Reply } from "../../src/core/call.ts";
 import { RpcError } from "../../src/core/error.ts";
 import type { Limits } from "../../src/core/limits.ts";
 import { Metadata } from "../../src/core/metadata.ts";
 import { type Platform, runtimePlatform } from "../../src/core/platform.ts";
+import { invoking } from "../../src/core/receiver.ts";
 import { VirtualClock } from "../../src/testing/virtual_clock.ts";
 import { type OpenPair, pairs } from "../support/pairs.ts";
 import { makeSettings } from "../support/settings.ts";
@@ -16,6 +17,8 @@ import { makeSettings } from "../support/settings.ts";
 interface Ends extends AsyncDisposable {
   readonly client: Connection;
   readonly server: Connection;
+  /** Calls the server. */
+  readonly invoke: Invoker;
   readonly settings: { client: Settings; server: Settings };
 }
 
@@ -39,6 +42,7 @@ async function connect(
   return {
     client,
     server,
+    invoke: invoker(client),
     settings,
     async [Symbol.asyncDispose]() {
       await client.close();
@@ -48,6 +52,8 @@ async function connect(
     },
   };
 }
+
+const invoker = (connection: Connection) => invoking((call, receiver) => connection.carry(call, receiver));
 
 const call = (init: Partial<CallInit>): Call => new Call({ procedure: "t/t", kind: "unary", ...init });
 
@@ -71,9 +77,9 @@ for (const [name, open] of pairs) {
   Deno.test(`${name}: a unary call, twice, and its procedure is spelled once`, async () => {
     await using ends = await connect(open, echo);
     const before = ends.settings.client.counters.bytesWritten;
-    assertEquals((await ends.client.invoke(call({ message: { a: 1 } }))).message, { a: 1 });
+    assertEquals((await ends.invoke(call({ message: { a: 1 } }))).message, { a: 1 });
     const first = ends.settings.client.counters.bytesWritten - before;
-    assertEquals((await ends.client.invoke(call({ message: { a: 1 } }))).message, { a: 1 });
+    assertEquals((await ends.invoke(call({ message: { a: 1 } }))).message, { a: 1 });
     const second = ends.settings.client.counters.bytesWritten - before - first;
     assertEquals(first - second, "t/t".length + 2);
   });
@@ -81,9 +87,9 @@ for (const [name, open] of pairs) {
   Deno.test(`${name}: I1 empty messages arrive as empty messages`, async () => {
     await using ends = await connect(open, echo);
     const codec = bytes();
-    const reply = await ends.client.invoke(call({ message: new Uint8Array(0), codec }));
+    const reply = await ends.invoke(call({ message: new Uint8Array(0), codec }));
     assertEquals(reply.message, new Uint8Array(0));
-    assertEquals((await ends.client.invoke(call({ message: undefined }))).message, undefined);
+    assertEquals((await ends.invoke(call({ message: undefined }))).message, undefined);
   });
 
   Deno.test(`${name}: I2 large messages are split and put together`, async () => {
@@ -92,7 +98,7 @@ for (const [name, open] of pairs) {
       (call) => new Reply({ message: new Uint8Array(call.message as Uint8Array).fill(3) }),
     );
     const size = small(name) ? 70_000 : 2_000_000;
-    const reply = await ends.client.invoke(call({ message: new Uint8Array(size), codec: bytes() }));
+    const reply = await ends.invoke(call({ message: new Uint8Array(size), codec: bytes() }));
     assertEquals((reply.message as Uint8Array).length, size);
     assert((reply.message as Uint8Array).every((byte) => byte === 3));
   });
@@ -102,8 +108,8 @@ for (const [name, open] of pairs) {
     const size = small(name) ? 70_000 : 1_000_000;
     const order: string[] = [];
     await Promise.all([
-      ends.client.invoke(call({ message: new Uint8Array(size), codec: bytes() })).then(() => order.push("large")),
-      ends.client.invoke(call({ message: 1 })).then(() => order.push("small")),
+      ends.invoke(call({ message: new Uint8Array(size), codec: bytes() })).then(() => order.push("large")),
+      ends.invoke(call({ message: 1 })).then(() => order.push("small")),
     ]);
     assertEquals(order, ["small", "large"]);
   });
@@ -117,7 +123,7 @@ for (const [name, open] of pairs) {
     await using ends = await connect(open, sum);
     const sizes = small(name) ? [2_718, 8, 182, 4_590] : [27_182, 8, 1_828, 45_904];
     const messages = from(...sizes.map((size) => new Uint8Array(size)));
-    const reply = await ends.client.invoke(call({ kind: "clientStream", messages, codec: bytes() }));
+    const reply = await ends.invoke(call({ kind: "clientStream", messages, codec: bytes() }));
     const [high, mid, low] = reply.message as Uint8Array;
     assertEquals(high << 16 | mid << 8 | low, sizes.reduce((a, b) => a + b));
   });
@@ -128,7 +134,7 @@ for (const [name, open] of pairs) {
       open,
       () => new Reply({ messages: from(...sizes.map((size) => "x".repeat(size))) }),
     );
-    const reply = await ends.client.invoke(call({ kind: "serverStream" }));
+    const reply = await ends.invoke(call({ kind: "serverStream" }));
     assertEquals((await collect(reply.messages)).map((text) => (text as string).length), sizes);
   });
 
@@ -143,7 +149,7 @@ for (const [name, open] of pairs) {
         await new Promise<void>((resolve) => release = resolve);
       }
     })();
-    const reply = await ends.client.invoke(call({ kind: "bidi", messages }));
+    const reply = await ends.invoke(call({ kind: "bidi", messages }));
     for await (const round of reply.messages!) {
       log.push(`got ${round}`);
       release!();
@@ -153,7 +159,7 @@ for (const [name, open] of pairs) {
 
   Deno.test(`${name}: I6 an empty stream ends with no reply`, async () => {
     await using ends = await connect(open, echo);
-    const reply = await ends.client.invoke(call({ kind: "bidi", messages: from() }));
+    const reply = await ends.invoke(call({ kind: "bidi", messages: from() }));
     assertEquals(await collect(reply.messages), []);
   });
 
@@ -163,7 +169,7 @@ for (const [name, open] of pairs) {
       resolve(call.message);
       throw new RpcError("aborted", "nobody hears this");
     });
-    await ends.client.invoke(call({ kind: "oneway", message: "hello" }));
+    await ends.invoke(call({ kind: "oneway", message: "hello" }));
     assertEquals(await promise, "hello");
     await ends.client.ping();
     assertEquals([ends.client.calls.inFlight, ends.server.handlers], [0, 0]);
@@ -175,7 +181,7 @@ for (const [name, open] of pairs) {
       resolve((call.message as string).length);
       return new Reply({});
     }, { server: { streamWindowBytes: 2_000, connectionWindowBytes: 4_000 } });
-    await ends.client.invoke(call({ kind: "oneway", message: "x".repeat(20_000) }));
+    await ends.invoke(call({ kind: "oneway", message: "x".repeat(20_000) }));
     assertEquals(await promise, 20_000);
   });
 
@@ -194,12 +200,12 @@ for (const [name, open] of pairs) {
     await using ends = await connect(open, respond);
     const metadata = new Metadata(pairs);
     for (const kind of ["unary", "serverStream"] as const) {
-      const reply = await ends.client.invoke(call({ kind, metadata }));
+      const reply = await ends.invoke(call({ kind, metadata }));
       assertEquals([...reply.metadata], pairs);
       if (kind === "serverStream") await collect(reply.messages);
       assertEquals([...reply.trailers], pairs);
       const error = await assertRejects(
-        () => ends.client.invoke(call({ kind, metadata, message: "fail" })),
+        () => ends.invoke(call({ kind, metadata, message: "fail" })),
         RpcError,
         "as asked",
       );
@@ -218,7 +224,7 @@ for (const [name, open] of pairs) {
         throw new RpcError("aborted", "as asked", { details: details[call.message as string] });
       });
       for (const [message, arrives] of [["fits", true], ["large", false], ["unknown", false]] as const) {
-        const error = await assertRejects(() => ends.client.invoke(call({ message })), RpcError);
+        const error = await assertRejects(() => ends.invoke(call({ message })), RpcError);
         assertEquals([error.code, error.message], ["aborted", "as asked"], message);
         assertEquals(error.details, arrives ? details[message] : undefined, message);
       }
@@ -235,7 +241,7 @@ for (const [name, open] of pairs) {
           throw new Error("a secret");
         }(),
       }));
-    const reply = await ends.client.invoke(call({ kind: "serverStream" }));
+    const reply = await ends.invoke(call({ kind: "serverStream" }));
     const got: unknown[] = [];
     const error = await assertRejects(
       async () => {
@@ -259,11 +265,11 @@ for (const [name, open] of pairs) {
           }
         }(),
       }), { client: { streamWindowBytes: 2_000, connectionWindowBytes: 16_000 } });
-    const reply = await ends.client.invoke(call({ kind: "serverStream" }));
+    const reply = await ends.invoke(call({ kind: "serverStream" }));
     for await (const _ of reply.messages!) break;
     await promise;
     // The window of the connection is whole again: the next call can use all of it.
-    assertEquals((await ends.client.invoke(call({ kind: "serverStream" }))).messages !== undefined, true);
+    assertEquals((await ends.invoke(call({ kind: "serverStream" }))).messages !== undefined, true);
   });
 
   Deno.test(`${name}: a slow reader holds the writer to the window`, async () => {
@@ -274,7 +280,7 @@ for (const [name, open] of pairs) {
           for (; written < 1_000; written++) yield "x".repeat(98);
         }(),
       }), { client: { streamWindowBytes: 4_000, connectionWindowBytes: 16_000 } });
-    const reply = await ends.client.invoke(call({ kind: "serverStream" }));
+    const reply = await ends.invoke(call({ kind: "serverStream" }));
     const iterator = reply.messages![Symbol.asyncIterator]();
     await ends.client.ping();
     await ends.client.ping();
@@ -289,14 +295,14 @@ for (const [name, open] of pairs) {
       new Promise<Reply>(() => call.context!.signal.addEventListener("abort", () => aborted++));
     await using ends = await connect(open, pending);
     const calls = [1, 2, 3].map(() =>
-      ends.client.invoke(call({})).then(() => "reply", (error) => `${error.code} ${error.executed}`)
+      ends.invoke(call({})).then(() => "reply", (error) => `${error.code} ${error.executed}`)
     );
     await ends.client.ping();
     await ends.server.close();
     assertEquals(await Promise.all(calls), ["unavailable maybe", "unavailable maybe", "unavailable maybe"]);
     assertEquals(aborted, 3);
     await ends.client.closed;
-    const error = await assertRejects(() => ends.client.invoke(call({})), RpcError);
+    const error = await assertRejects(() => ends.invoke(call({})), RpcError);
     assertEquals([error.code, error.executed], ["unavailable", "no"]);
   });
 
@@ -306,7 +312,7 @@ for (const [name, open] of pairs) {
     const [a, b] = await Promise.all([greetAsClient(near, settings[0]), greetAsServer(far, settings[1], undefined)]);
     const [client, server] = [new Connection(a, settings[0]), new Connection(b, settings[1])];
     const results = await Promise.all(
-      [client, server].flatMap((side) => [1, 2, 3].map((n) => side.invoke(call({ message: n })))),
+      [client, server].flatMap((side) => [1, 2, 3].map((n) => invoker(side)(call({ message: n })))),
     );
     assertEquals(results.map((reply) => reply.message), [1, 2, 3, 1, 2, 3]);
     await client.close();
@@ -320,7 +326,7 @@ const memory = pairs.get("memory")!;
 Deno.test("I18 a signal that has aborted sends nothing", async () => {
   await using ends = await connect(memory, echo);
   const before = ends.settings.client.counters.bytesWritten;
-  const error = await assertRejects(() => ends.client.invoke(call({ signal: AbortSignal.abort() })), RpcError);
+  const error = await assertRejects(() => ends.invoke(call({ signal: AbortSignal.abort() })), RpcError);
   assertEquals([error.code, error.executed], ["cancelled", "no"]);
   assertEquals(ends.settings.client.counters.bytesWritten, before);
 });
@@ -335,7 +341,7 @@ Deno.test("I19 aborting a signal ends the call and aborts the handler's", async 
       ),
   );
   const controller = new AbortController();
-  const pending = ends.client.invoke(call({ signal: controller.signal }));
+  const pending = ends.invoke(call({ signal: controller.signal }));
   await ends.client.ping();
   controller.abort("changed my mind");
   const error = await assertRejects(() => pending, RpcError);
@@ -352,7 +358,7 @@ Deno.test("I33 more calls than the server has places wait for one", async () => 
     running--;
     return new Reply({ message: call.message });
   }, { server: { maxStreams: 1 } });
-  const replies = await Promise.all(Array.from({ length: 10 }, (_, message) => ends.client.invoke(call({ message }))));
+  const replies = await Promise.all(Array.from({ length: 10 }, (_, message) => ends.invoke(call({ message }))));
   assertEquals(replies.map((reply) => reply.message), [...Array(10).keys()]);
   assertEquals([most, ends.settings.server.counters.callsRefused], [1, 0]);
 });
@@ -363,8 +369,8 @@ Deno.test("calls beyond the queue are refused with resource_exhausted", async ()
     server: { maxStreams: 1 },
     client: { maxQueuedCalls: 2 },
   });
-  const waiting = [1, 2, 3].map(() => ends.client.invoke(call({})));
-  const error = await assertRejects(() => ends.client.invoke(call({})), RpcError, "limits.maxQueuedCalls");
+  const waiting = [1, 2, 3].map(() => ends.invoke(call({})));
+  const error = await assertRejects(() => ends.invoke(call({})), RpcError, "limits.maxQueuedCalls");
   assertEquals([error.code, error.executed], ["resource_exhausted", "no"]);
   release.resolve(new Reply({}));
   await Promise.all(waiting);
@@ -376,17 +382,17 @@ Deno.test("I27 a message over the limit fails its call alone, on the side that k
     client: limits,
     server: limits,
   });
-  const kept = ends.client.invoke(call({ message: 5 }));
-  assertEquals(((await ends.client.invoke(call({ message: 998 }))).message as string).length, 998);
+  const kept = ends.invoke(call({ message: 5 }));
+  assertEquals(((await ends.invoke(call({ message: 998 }))).message as string).length, 998);
   for (const size of [999, 1_008]) {
     const error = await assertRejects(
-      () => ends.client.invoke(call({ message: size })),
+      () => ends.invoke(call({ message: size })),
       RpcError,
       "limits.maxMessageBytes",
     );
     assertEquals(error.code, "resource_exhausted");
     const mine = await assertRejects(
-      () => ends.client.invoke(call({ message: "x".repeat(size) })),
+      () => ends.invoke(call({ message: "x".repeat(size) })),
       RpcError,
       "limits.maxMessageBytes",
     );
@@ -398,9 +404,9 @@ Deno.test("I27 a message over the limit fails its call alone, on the side that k
 Deno.test("I29 an unknown codec is unimplemented, for its call alone", async () => {
   await using ends = await connect(memory, echo);
   const codec = { name: "klingon", encode: () => "x", decode: () => 1 };
-  const error = await assertRejects(() => ends.client.invoke(call({ codec })), RpcError, "klingon");
+  const error = await assertRejects(() => ends.invoke(call({ codec })), RpcError, "klingon");
   assertEquals([error.code, error.executed], ["unimplemented", "no"]);
-  assertEquals((await ends.client.invoke(call({ message: 2 }))).message, 2);
+  assertEquals((await ends.invoke(call({ message: 2 }))).message, 2);
 });
 
 Deno.test("a request that can't be encoded, or decoded, fails its call alone", async () => {
@@ -408,19 +414,19 @@ Deno.test("a request that can't be encoded, or decoded, fails its call alone", a
   const loop: unknown[] = [];
   loop.push(loop);
   for (const message of [loop, 1n]) {
-    const error = await assertRejects(() => ends.client.invoke(call({ message })), RpcError, "Cannot encode");
+    const error = await assertRejects(() => ends.invoke(call({ message })), RpcError, "Cannot encode");
     assertEquals([error.code, error.executed], ["invalid_argument", "no"]);
   }
   const lying = { name: "json", encode: () => "{", decode: (bytes: Uint8Array) => bytes.length };
-  const error = await assertRejects(() => ends.client.invoke(call({ codec: lying })), RpcError, "Cannot decode");
+  const error = await assertRejects(() => ends.invoke(call({ codec: lying })), RpcError, "Cannot decode");
   assertEquals([error.code, error.executed], ["invalid_argument", "no"]);
-  assertEquals((await ends.client.invoke(call({ message: 2 }))).message, 2);
+  assertEquals((await ends.invoke(call({ message: 2 }))).message, 2);
 });
 
 Deno.test("a reply that can't be encoded, or decoded, fails its call alone", async () => {
   await using ends = await connect(memory, (call) => new Reply({ message: call.message === "big" ? 1n : 5 }));
   const error = await assertRejects(
-    () => ends.client.invoke(call({ message: "big" })),
+    () => ends.invoke(call({ message: "big" })),
     RpcError,
     "Cannot encode the reply",
   );
@@ -432,9 +438,9 @@ Deno.test("a reply that can't be encoded, or decoded, fails its call alone", asy
       throw new Error("no");
     },
   };
-  const mine = await assertRejects(() => ends.client.invoke(call({ codec: deaf })), RpcError, "Cannot decode a reply");
+  const mine = await assertRejects(() => ends.invoke(call({ codec: deaf })), RpcError, "Cannot decode a reply");
   assertEquals([mine.code, mine.executed], ["internal", "yes"]);
-  assertEquals((await ends.client.invoke(call({ message: 2 }))).message, 5);
+  assertEquals((await ends.invoke(call({ message: 2 }))).message, 5);
 });
 
 Deno.test("I22 I23 a deadline ends the call and aborts the handler; one that has passed runs nothing", async () => {
@@ -446,12 +452,12 @@ Deno.test("I22 I23 a deadline ends the call and aborts the handler; one that has
   });
   const now = () => performance.now();
   const error = await assertRejects(
-    () => ends.client.invoke(call({ message: "slow", deadline: now() + 20 })),
+    () => ends.invoke(call({ message: "slow", deadline: now() + 20 })),
     RpcError,
   );
   assertEquals(error.code, "deadline_exceeded");
   await aborted.promise;
-  const late = await assertRejects(() => ends.client.invoke(call({ message: "late", deadline: now() - 1 })), RpcError);
+  const late = await assertRejects(() => ends.invoke(call({ message: "late", deadline: now() - 1 })), RpcError);
   assertEquals([late.code, late.executed], ["deadline_exceeded", "no"]);
   assertEquals(seen, ["slow"]);
 });
@@ -473,7 +479,7 @@ Deno.test("replies that were not read by the deadline are not read later, whiche
       {},
       { ...runtimePlatform, clock },
     );
-    const reply = await ends.client.invoke(call({ kind: "serverStream", deadline: clock.now() + 5 }));
+    const reply = await ends.invoke(call({ kind: "serverStream", deadline: clock.now() + 5 }));
     const iterator = reply.messages![Symbol.asyncIterator]();
     assertEquals((await iterator.next()).value, 1);
     await ends.client.ping();
@@ -490,21 +496,21 @@ Deno.test("replies that were not read by the deadline are not read later, whiche
 
 Deno.test("what is queued in one turn leaves in one write", async () => {
   await using ends = await connect(memory, echo);
-  await ends.client.invoke(call({}));
+  await ends.invoke(call({}));
   const { counters } = ends.settings.client;
   const before = counters.writes;
-  await Promise.all(Array.from({ length: 20 }, () => ends.client.invoke(call({ message: "x" }))));
+  await Promise.all(Array.from({ length: 20 }, () => ends.invoke(call({ message: "x" }))));
   assertEquals(counters.writes - before, 1);
 });
 
 Deno.test("going away lets calls end, refuses new ones, and then closes", async () => {
   const release = Promise.withResolvers<Reply>();
   await using ends = await connect(memory, () => release.promise);
-  const running = ends.client.invoke(call({}));
+  const running = ends.invoke(call({}));
   await ends.client.ping();
   ends.server.goAway("leaving");
   await ends.client.ping();
-  const error = await assertRejects(() => ends.client.invoke(call({})), RpcError, "leaving");
+  const error = await assertRejects(() => ends.invoke(call({})), RpcError, "leaving");
   assertEquals([error.code, error.executed], ["unavailable", "no"]);
   release.resolve(new Reply({ message: "done" }));
   assertEquals((await running).message, "done");
@@ -519,7 +525,7 @@ Deno.test("1 000 unfinished large messages are all finished, whatever the order"
   const replies = await Promise.all(
     Array.from(
       { length: 1_000 },
-      (_, i) => ends.client.invoke(call({ message: new Uint8Array(10_000).fill(i), codec: bytes() })),
+      (_, i) => ends.invoke(call({ message: new Uint8Array(10_000).fill(i), codec: bytes() })),
     ),
   );
   replies.forEach((reply, i) => assertEquals((reply.message as Uint8Array)[9_999], i & 255));
