@@ -16,16 +16,15 @@ const BEAT_MS = 5_000;
 const LISTED = 1_000;
 const WATCHERS = 1_000;
 const NEWS = 200;
+/** What a renewal and its answer take, about. */
+const ECHO_BYTES = 128;
 const QUICK_SHARE = 0.02;
 /** All of a herd share one thread, which snapshots keep busy. */
 const PATIENT = { connectMs: 60_000, handshakeMs: 60_000, pingTimeoutMs: 60_000 };
+/** Leases that nobody renews outlast the bench. */
+const LEASE_MS = 600_000;
 /** So many say hello at once. */
 const BATCH = 20;
-
-interface Used {
-  readonly cpuUs: number;
-  readonly heapBytes: number;
-}
 
 /** What the herd is asked: to register so many, to beat for so long, to tell some news, to watch. */
 type Question =
@@ -37,11 +36,11 @@ async function serveCenter(): Promise<void> {
   const limits = { maxConnections: INSTANCES + WATCHERS + 10, maxHandshakes: 2 * BATCH, ...PATIENT };
   await using center = new Center({ limits });
   await center.listen("tcp://127.0.0.1:0");
-  await answerQuestions(center.endpoint, (): Used => {
+  await answerQuestions(center.endpoint, (asked): number => {
+    if (asked === "cpuUs") return usedCpuUs();
     (globalThis as { gc?: () => void }).gc?.();
-    const { user, system } = process.cpuUsage();
     const { heapUsed, external } = process.memoryUsage();
-    return { cpuUs: user + system, heapBytes: heapUsed + external };
+    return heapUsed + external;
   });
 }
 
@@ -57,32 +56,10 @@ async function playHerd(center: string, connected: string): Promise<void> {
     for (let made = 0; made < number; made += BATCH) {
       await Promise.all(Array.from({ length: Math.min(BATCH, number - made) }, async () => {
         const registry = connected === "each" ? connect() : shared;
-        held.push({ registry, lease: await registry.register(instanceOf(service, count++)) });
+        held.push({ registry, lease: await registry.register(instanceOf(service, count++), { ttlMs: LEASE_MS }) });
       }));
     }
     return {};
-  };
-
-  /** Renews each lease every five seconds, spread evenly, and gives how long the answers took. */
-  const beat = async (ms: number) => {
-    const latencies: number[] = [];
-    const pending = new Set<Promise<void>>();
-    const startedAt = performance.now();
-    for (let n = 0; performance.now() - startedAt < ms;) {
-      for (const due = ((performance.now() - startedAt) * held.length) / BEAT_MS; n < due; n++) {
-        const { registry, lease } = held[n % held.length];
-        const askedAt = performance.now();
-        const renewed = registry.renew(lease).then((result) => {
-          if (result !== "renewed") throw new Error(`A renewal was answered with ${result}`);
-          latencies.push(performance.now() - askedAt);
-          pending.delete(renewed);
-        });
-        pending.add(renewed);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    await Promise.all(pending);
-    return { count: latencies.length, latencies: quantilesOf(latencies) };
   };
 
   /** Registers one after the other, and gives how long until the first of the watchers, and the last of them, knew of each. */
@@ -140,11 +117,80 @@ async function playHerd(center: string, connected: string): Promise<void> {
   await answerQuestions("ready", (asked) => {
     const question = asked as Question;
     if ("register" in question) return register(question.register, question.service);
-    if ("beatForMs" in question) return beat(question.beatForMs);
+    if ("beatForMs" in question) return beat(question.beatForMs, held.map((one) => () => renew(one)));
     return tellNews(question.news, question.service, question.watchers);
   });
   await Promise.all([shared, ...new Set(held.map(({ registry }) => registry))].map((registry) => registry.close()));
   settings.timers[Symbol.dispose]();
+}
+
+/** Renews the lease of one instance. */
+async function renew({ registry, lease }: { registry: CenterRegistry; lease: Lease }): Promise<void> {
+  const result = await registry.renew(lease);
+  if (result !== "renewed") throw new Error(`A renewal was answered with ${result}`);
+}
+
+/** Gives every connection's bytes back, and does nothing else: the least that a center could cost. */
+async function serveEcho(): Promise<void> {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const echo = async (conn: Deno.TcpConn) => {
+    const bytes = new Uint8Array(ECHO_BYTES);
+    for (let count; (count = await conn.read(bytes)) !== null;) await conn.write(bytes.subarray(0, count));
+    conn.close();
+  };
+  const accepting = (async () => {
+    for await (const conn of listener) void echo(conn);
+  })().catch(() => {});
+  await answerQuestions((listener.addr as Deno.NetAddr).port, usedCpuUs);
+  listener.close();
+  await accepting;
+}
+
+/** Beats like a herd, with bare bytes. */
+async function playEchoes(port: string): Promise<void> {
+  const conns: Deno.TcpConn[] = [];
+  await answerQuestions("ready", async (asked) => {
+    const question = asked as { readonly connect: number } | { readonly beatForMs: number };
+    if ("connect" in question) {
+      while (conns.length < question.connect) conns.push(await Deno.connect({ port: Number(port) }));
+      return {};
+    }
+    const bytes = new Uint8Array(ECHO_BYTES);
+    return await beat(
+      question.beatForMs,
+      conns.map((conn) => async () => {
+        await conn.write(bytes);
+        await conn.read(bytes);
+      }),
+    );
+  });
+  for (const conn of conns) conn.close();
+}
+
+/** Has each of many asked every five seconds, spread evenly, and gives how long the answers took. */
+async function beat(ms: number, asks: readonly (() => Promise<void>)[]): Promise<Beats> {
+  const latencies: number[] = [];
+  const pending = new Set<Promise<void>>();
+  const startedAt = performance.now();
+  for (let n = 0; performance.now() - startedAt < ms;) {
+    for (const due = ((performance.now() - startedAt) * asks.length) / BEAT_MS; n < due; n++) {
+      const askedAt = performance.now();
+      const asking = asks[n % asks.length]().then(() => {
+        latencies.push(performance.now() - askedAt);
+        pending.delete(asking);
+      });
+      pending.add(asking);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await Promise.all(pending);
+  return { count: latencies.length, latencies: quantilesOf(latencies) };
+}
+
+/** What this process has used of a processor so far, in microseconds. */
+function usedCpuUs(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
 }
 
 /** An instance as servers register them. */
@@ -159,6 +205,11 @@ function instanceOf(service: string, n: number): Instance {
     version: "2.14.3",
     metadata: { commit: "5dca8ee", pool: "default" },
   };
+}
+
+interface Beats {
+  readonly count: number;
+  readonly latencies: Quantiles;
 }
 
 interface Quantiles {
@@ -176,7 +227,7 @@ function quantilesOf(values: number[]): Quantiles {
 export const centerSection: Section = {
   name: "center",
   v8Flags: ["--expose-gc"],
-  roles: { center: serveCenter, herd: playHerd },
+  roles: { center: serveCenter, herd: playHerd, echo: serveEcho, echoes: playEchoes },
   async run(options, start) {
     const quick = options.ms < 500;
     const share = (count: number) => quick ? Math.ceil(count * QUICK_SHARE) : count;
@@ -205,33 +256,63 @@ async function beats(
   start: Start,
 ): Promise<Row[]> {
   const bytes = await bytesPerInstance(instances, start);
-  await using stack = new AsyncDisposableStack();
-  const center = stack.use(await start("center"));
-  const herds: Child[] = [];
-  for (let made = 0; made < instances; made += perProcess) {
-    const herd = stack.use(await start("herd", center.hello as string, "each"));
-    await herd.ask({ register: Math.min(perProcess, instances - made), service: "bench.Many" });
-    herds.push(herd);
-  }
-  const before = await center.ask("used") as Used;
-  const startedAt = performance.now();
-  const beatForMs = quick ? options.ms : 2 * BEAT_MS;
-  const answers = await Promise.all(herds.map((herd) => herd.ask({ beatForMs })));
-  const ms = performance.now() - startedAt;
-  const { cpuUs } = await center.ask("used") as Used;
-  const found = answers as { count: number; latencies: Quantiles }[];
-  const renewals = found.reduce((sum, { count }) => sum + count, 0);
+  const perHerd = shares(instances, perProcess);
+  const ms = quick ? options.ms : 2 * BEAT_MS;
+  const warmupMs = quick ? options.warmupMs : BEAT_MS;
+  const floor = await beatAll(
+    "echo",
+    (port) => start("echoes", port),
+    { ask: "connect", perHerd, warmupMs, ms },
+    start,
+  );
+  const ours = await beatAll("center", (center) => start("herd", center, "each"), {
+    ask: "register",
+    perHerd,
+    warmupMs,
+    ms,
+  }, start);
   return [
-    { what: "renewals", figure: renewals / (ms / 1_000), unit: "per s", target: `${instances / (BEAT_MS / 1_000)}` },
-    { what: "share of one core", figure: (cpuUs - before.cpuUs) / (10 * ms), unit: "%", target: "< 25" },
-    {
-      what: "renewal, p99",
-      figure: Math.max(...found.map(({ latencies }) => latencies.p99)),
-      unit: "ms",
-      target: "≤ 50",
-    },
+    { what: "renewals", figure: ours.perSecond, unit: "per s", target: `${instances / (BEAT_MS / 1_000)}` },
+    { what: "share of one core", figure: ours.percent, unit: "%", target: "< 25" },
+    { what: "the same over bare connections", figure: floor.percent, unit: "%", target: "" },
+    { what: "renewal, p99", figure: ours.p99, unit: "ms", target: "≤ 50" },
     { what: "memory of an instance", figure: bytes, unit: "bytes", target: "≤ 2048" },
   ];
+}
+
+/** Has herds beat on a server, and gives what that costs it. */
+async function beatAll(
+  server: string,
+  startHerd: (where: string) => Promise<Child>,
+  { ask, perHerd, warmupMs, ms }: { ask: string; perHerd: readonly number[]; warmupMs: number; ms: number },
+  start: Start,
+): Promise<{ perSecond: number; percent: number; p99: number }> {
+  await using stack = new AsyncDisposableStack();
+  const served = stack.use(await start(server));
+  const herds: Child[] = [];
+  for (const count of perHerd) {
+    const herd = stack.use(await startHerd(String(served.hello)));
+    await herd.ask({ [ask]: count, service: "bench.Many" });
+    herds.push(herd);
+  }
+  const beats = (beatForMs: number) => Promise.all(herds.map((herd) => herd.ask({ beatForMs }) as Promise<Beats>));
+  await beats(warmupMs);
+  const before = await served.ask("cpuUs") as number;
+  const startedAt = performance.now();
+  const found = await beats(ms);
+  const tookMs = performance.now() - startedAt;
+  const cpuUs = await served.ask("cpuUs") as number - before;
+  return {
+    perSecond: found.reduce((sum, { count }) => sum + count, 0) / (tookMs / 1_000),
+    percent: cpuUs / (10 * tookMs),
+    p99: Math.max(...found.map(({ latencies }) => latencies.p99)),
+  };
+}
+
+function shares(total: number, each: number): number[] {
+  const made: number[] = [];
+  for (let left = total; left > 0; left -= each) made.push(Math.min(each, left));
+  return made;
 }
 
 /** What a center's heap grows by, over one connection: what connections cost is measured elsewhere. */
@@ -246,10 +327,10 @@ async function bytesPerInstance(instances: number, start: Start): Promise<number
     herds.push(stack.use(await start("herd", center.hello as string, "shared")));
   }
   await herd.ask({ news: 1, service: "bench.Warm", watchers: 1 });
-  const before = await center.ask("used") as Used;
+  const before = await center.ask("heapBytes") as number;
   for (const one of herds) await one.ask({ register: each, service: "bench.Many" });
-  const after = await center.ask("used") as Used;
-  return (after.heapBytes - before.heapBytes) / (each * herds.length);
+  const after = await center.ask("heapBytes") as number;
+  return (after - before) / (each * herds.length);
 }
 
 async function news(listed: number, count: number, watchers: number, start: Start): Promise<Row[]> {
