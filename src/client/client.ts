@@ -6,6 +6,7 @@ import { checkLimits } from "../core/limits.ts";
 import { containLogger } from "../core/logger.ts";
 import { checkBoolean, checkDuration, checkNames, checkText, MAX_TEXT } from "../core/options.ts";
 import { type Platform, runtimePlatform } from "../core/platform.ts";
+import { ReadyRequests } from "../core/ready_requests.ts";
 import {
   type Methods,
   procedureName,
@@ -342,11 +343,7 @@ function messageOf(reply: Reply): unknown {
 function toAsync(requests: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterable<unknown> {
   if (requests !== null && typeof requests === "object") {
     if (Symbol.asyncIterator in requests) return requests;
-    if (Symbol.iterator in requests) {
-      return async function* () {
-        yield* requests;
-      }();
-    }
+    if (Symbol.iterator in requests) return new ReadyRequests(requests);
   }
   throw new TypeError("Cannot send requests: they must be an iterable or an async iterable");
 }

@@ -1,6 +1,7 @@
 import type { Reply } from "../core/call.ts";
 import { RpcError } from "../core/error.ts";
 import type { Metadata } from "../core/metadata.ts";
+import { Inbox } from "../connection/inbox.ts";
 
 /** What a stream of replies needs of its call. */
 export interface StreamOwner {
@@ -36,7 +37,13 @@ export class ReplyStream implements AsyncIterableIterator<unknown> {
     this.#iterator.catch(() => {}); // whoever reads is told; nobody need read
   }
 
-  async next(): Promise<IteratorResult<unknown, undefined>> {
+  next(): Promise<IteratorResult<unknown, undefined>> {
+    // What is there already costs one promise.
+    const ready = !this.#over && this.#open instanceof Inbox && !this.#owner.signal.aborted && this.#open.take();
+    return ready ? Promise.resolve(ready) : this.#next();
+  }
+
+  async #next(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#over) return DONE;
     try {
       // All replies may have come, with some of them still to be read: nobody wants these any more.

@@ -138,6 +138,7 @@ export class Connection implements CallerSideHost, AnswerSideHost, Watched {
       settings.counters,
       () => this.sender.pump(),
       (cause) => this.#end(`writing failed: ${textOf(cause)}`),
+      platform.turn,
       checksums,
     );
     this.sender = new Sender(

@@ -36,11 +36,9 @@ export class Inbox implements AsyncIterableIterator<unknown> {
   /** Adds a message. After the end it is thrown away. */
   push(message: unknown, costBytes: number): void {
     if (this.#ended) return this.#consumed(costBytes);
-    const waiter = this.#waiters.shift();
-    if (waiter !== undefined) {
+    if (this.#waiters.length > 0) {
       this.#consumed(costBytes);
-      waiter.resolve({ done: false, value: message });
-      return;
+      return this.#waiters.shift()!.resolve({ done: false, value: message });
     }
     this.#messages.push(message);
     this.#costs.push(costBytes);
@@ -70,25 +68,30 @@ export class Inbox implements AsyncIterableIterator<unknown> {
 
   /** The next message. */
   next(): Promise<IteratorResult<unknown, undefined>> {
-    const head = this.#head;
-    if (head < this.#messages.length) {
-      const value = this.#messages[head];
-      const cost = this.#costs[head];
-      this.#messages[head] = undefined;
-      if (++this.#head === this.#messages.length) {
-        this.#messages.length = this.#costs.length = this.#head = 0;
-      } else if (this.#head === COMPACT_AT) {
-        this.#messages.splice(0, this.#head);
-        this.#costs.splice(0, this.#head);
-        this.#head = 0;
-      }
-      this.#consumed(cost);
-      return Promise.resolve({ done: false, value });
-    }
+    const result = this.take();
+    if (result !== undefined) return Promise.resolve(result);
     if (!this.#ended) return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
     const error = this.#error;
     this.#error = undefined;
     return error === undefined ? Promise.resolve(DONE) : Promise.reject(error);
+  }
+
+  /** The next message if it is there: whoever asks for it otherwise may as well wait. */
+  take(): IteratorYieldResult<unknown> | undefined {
+    const head = this.#head;
+    if (head === this.#messages.length) return undefined;
+    const value = this.#messages[head];
+    const cost = this.#costs[head];
+    this.#messages[head] = undefined;
+    if (++this.#head === this.#messages.length) {
+      this.#messages.length = this.#costs.length = this.#head = 0;
+    } else if (this.#head === COMPACT_AT) {
+      this.#messages.splice(0, this.#head);
+      this.#costs.splice(0, this.#head);
+      this.#head = 0;
+    }
+    this.#consumed(cost);
+    return { done: false, value };
   }
 
   /** The reader stops. */

@@ -1,8 +1,11 @@
 /**
  * What waits to be written to one socket.
  *
- * Frames are written into one buffer; whatever a turn of the event loop puts there leaves in one write. While a write is
+ * Frames are written into one buffer; whatever the microtasks of a moment put there leaves in one write. While a write is
  * under way the next buffer fills. Messages that do not fit wait outside, as fragments in the order of `refill`.
+ *
+ * A stream gives one message after the other, each a few microtasks later: the first leaves at once, and those that follow it in
+ * the same turn of the event loop are gathered.
  *
  * Invariants: at most one write is under way; a frame is complete before anything is awaited; nothing is written after
  * `close`.
@@ -18,6 +21,8 @@ const KEPT_BYTES = 64 * 1024;
 const FIRST_BYTES = 512;
 /** How much is held back for what is about to come. */
 const HELD_BYTES = 16 * 1024;
+/** How much of streams is gathered: larger writes gain little, and the other side has something to do the sooner. */
+const GATHERED_BYTES = 32 * 1024;
 
 /** Where the frames of one connection leave. */
 export class Outbox {
@@ -35,25 +40,34 @@ export class Outbox {
   readonly #counters: Counters;
   readonly #refill: () => void;
   readonly #failed: (cause: unknown) => void;
+  readonly #turn: () => Promise<void>;
   #spare: ByteWriter | undefined;
   #scheduled = false;
   #held = false;
+  /** Whether a message of a stream was put into `data` in this turn of the event loop. */
+  #gathers = false;
   #closed = false;
   #idle: (() => void)[] = [];
   readonly #run = () => void this.#drain();
 
-  /** @param refill puts waiting fragments into `data`; @param failed is told once when writing fails */
+  /**
+   * @param refill puts waiting fragments into `data`
+   * @param failed is told once when writing fails
+   * @param turn resolves in the next turn of the event loop
+   */
   constructor(
     conn: ByteConnection,
     counters: Counters,
     refill: () => void,
     failed: (cause: unknown) => void,
+    turn: () => Promise<void>,
     checksums = false,
   ) {
     this.#conn = conn;
     this.#counters = counters;
     this.#refill = refill;
     this.#failed = failed;
+    this.#turn = turn;
     this.data = new ByteWriter(FIRST_BYTES, checksums);
   }
 
@@ -72,12 +86,29 @@ export class Outbox {
     return !this.writing && this.data.length === 0;
   }
 
+  /** Whether what is in `data` leaves as soon as whoever runs now lets it. */
+  get isDue(): boolean {
+    return this.#scheduled;
+  }
+
   /** Makes sure that what is in `data` leaves at the end of this turn, or after the write that is under way. */
   schedule(): void {
     if (this.#scheduled || this.#closed) return;
     if (this.#held && this.data.length < HELD_BYTES) return;
     this.#scheduled = true;
     if (!this.writing) queueMicrotask(this.#run);
+  }
+
+  /** Makes sure that what is in `data`, a message of a stream last, leaves before long: with those that follow it in this turn. */
+  gather(): void {
+    if (this.#gathers && this.data.length < GATHERED_BYTES) return;
+    this.schedule();
+    if (this.#gathers) return;
+    this.#gathers = true;
+    void this.#turn().then(() => {
+      this.#gathers = false;
+      if (this.data.length > 0) this.schedule();
+    });
   }
 
   /** More is about to come from frames that are here already: what there is waits for it, up to a size, until `release`. */
@@ -95,6 +126,7 @@ export class Outbox {
   /** Resolves when everything was written, or nothing more will be. */
   flushed(): Promise<void> {
     if (this.#closed || (this.isEmpty && !this.#scheduled)) return Promise.resolve();
+    this.schedule();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
@@ -110,10 +142,11 @@ export class Outbox {
     this.writing = true;
     try {
       while (!this.#closed) {
+        const wanted = this.#scheduled || !this.#gathers;
         this.#scheduled = false;
         this.#refill();
         const full = this.data;
-        if (full.length === 0) break;
+        if (full.length === 0 || (!wanted && full.length < GATHERED_BYTES)) break;
         // Mostly nothing is written to it before the write has ended: then it takes no memory.
         this.data = this.#spare ?? new ByteWriter(0, full.checksums);
         this.#spare = full;
@@ -125,7 +158,7 @@ export class Outbox {
       }
       this.writing = false;
       this.#scheduled = false;
-      if (!this.#closed) {
+      if (!this.#closed && this.data.length === 0) {
         this.#useLarger();
         this.#wakeIdle();
       }

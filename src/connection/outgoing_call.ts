@@ -10,6 +10,7 @@ import type { Code } from "../core/code.ts";
 import { type Executed, RpcError, textOf, withExecuted } from "../core/error.ts";
 import { Metadata, REASON_KEY } from "../core/metadata.ts";
 import type { CallObserver } from "../core/observer.ts";
+import { ReadyIterator } from "../core/ready_requests.ts";
 import type { Receiver } from "../core/receiver.ts";
 import type { MetadataProblem } from "../protocol/metadata_block.ts";
 import type { Status } from "../protocol/status.ts";
@@ -299,12 +300,15 @@ export class OutgoingCall extends Stream {
       const requests = messages[Symbol.asyncIterator]();
       this.#many ??= new Many();
       this.#many.requests = requests;
+      const ready = requests instanceof ReadyIterator ? requests : undefined;
       for (;;) {
-        const { done, value } = await requests.next();
+        const { done, value } = ready?.take() ?? await requests.next();
         if (this.settled) return;
         if (done) return this.#owner.halfClose(this);
-        const sent = this.#sendRequest(value);
+        const sent = this.#sendRequest(ready !== undefined && value instanceof Promise ? await value : value);
         if (sent !== undefined) await sent;
+        // What is to leave does so in a microtask.
+        else if (ready !== undefined && this.host.outbox.isDue) await undefined;
         if (this.settled) return;
       }
     } catch (error) {

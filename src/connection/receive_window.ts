@@ -6,18 +6,24 @@
  */
 import { GoAwayCode, ProtocolViolation } from "../protocol/violation.ts";
 
+/** A reader is fast that reads half a window in less time, in milliseconds. */
+const FAST_MS = 100;
+
 /** The receiver's side of credit. Pure. */
 export class ReceiveWindow {
   /** Bytes of messages that are not complete. */
   assemblingBytes = 0;
-  readonly #stepBytes: number;
+  readonly #maxBytes: number;
+  #stepBytes: number;
   #sizeBytes: number;
   #grantedBytes: number;
   #receivedBytes = 0;
+  #readAt = -Infinity;
   #consumedBytes = 0;
 
-  /** Makes a window whose first grant was in the HELLO. */
-  constructor(sizeBytes: number) {
+  /** Makes a window whose first grant was in the HELLO. Up to `maxBytes` it becomes larger for a fast reader. */
+  constructor(sizeBytes: number, maxBytes: number = sizeBytes) {
+    this.#maxBytes = maxBytes;
     this.#sizeBytes = this.#stepBytes = sizeBytes;
     this.#grantedBytes = sizeBytes;
   }
@@ -60,7 +66,21 @@ export class ReceiveWindow {
     this.#sizeBytes += bytes;
   }
 
-  /** The credit to give now; 0 while it is less than half the window as it was at first. */
+  /** The same as `due`, at `now`: its reader may turn out to be fast and to keep up, so that only the window keeps it waiting. */
+  dueAt(now: number): number {
+    const due = this.due();
+    if (due === 0) return 0;
+    const fast = now - this.#readAt < FAST_MS && this.heldBytes * 4 <= this.#sizeBytes;
+    this.#readAt = now;
+    const growth = fast ? Math.min(this.#sizeBytes, this.#maxBytes - this.#sizeBytes) : 0;
+    if (growth <= 0) return due;
+    this.grow(growth);
+    this.#stepBytes = this.#sizeBytes;
+    this.#grantedBytes += growth;
+    return due + growth;
+  }
+
+  /** The credit to give now; 0 while it is less than half the window as it was at first, or as a fast reader has made it. */
   due(): number {
     const grant = this.#consumedBytes + this.assemblingBytes + this.#sizeBytes - this.#grantedBytes;
     if (grant * 2 < this.#stepBytes) return 0;

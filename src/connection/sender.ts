@@ -43,7 +43,7 @@ export interface SendingStream {
 
 const encoder = new TextEncoder();
 const MAX_CREDIT = 2 ** 31 - 1;
-/** Longer texts are encoded on their own, since writing in place reserves three bytes for each character. */
+/** Longer texts are encoded on their own where they would not fit. */
 const LONG_TEXT = 16 * 1024;
 
 /** What a connection's peer and its owner let it send. */
@@ -134,7 +134,7 @@ export class Sender {
     if (body === undefined && this.#fits(stream, size, size + DATA_COST_BYTES)) {
       this.#spend(stream, size + DATA_COST_BYTES);
       writer.endFrame(frameAt);
-      this.#outbox.schedule();
+      this.#outbox.gather();
       return undefined;
     }
     const bytes = body ?? writer.bytes.slice(bodyAt, writer.length);
@@ -222,7 +222,8 @@ export class Sender {
   /** Writes a message where the frame stands, or gives its bytes when they are too many for that. */
   #write(writer: ByteWriter, encoded: Uint8Array | string, stream: SendingStream): Uint8Array | undefined {
     if (typeof encoded === "string") {
-      if (encoded.length > LONG_TEXT) return encoder.encode(encoded);
+      const { length } = encoded;
+      if (length > LONG_TEXT && !this.#fits(stream, length, length)) return encoder.encode(encoded);
       writer.utf8(encoded);
     } else {
       if (!this.#fits(stream, encoded.length, encoded.length)) return encoded.slice();

@@ -15,6 +15,9 @@ import type { Outbox } from "./outbox.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Code } from "../core/code.ts";
 
+/** So much larger than at first the window of a stream may become. */
+export const MAX_GROWTH = 4;
+
 /** What a stream needs of its connection. */
 export interface StreamHost {
   /** What all connections of the owner share. */
@@ -138,7 +141,7 @@ export abstract class Stream implements SendingStream, Due {
     if (this.settled) return;
     const window = this.#ownWindow;
     window.consume(costBytes);
-    const due = window.due();
+    const due = window.dueAt(this.host.heardAt);
     if (due > 0) this.host.giveCredit(this, due);
   }
 
@@ -174,11 +177,16 @@ export abstract class Stream implements SendingStream, Due {
 
   /** Keeps account of what comes from now on: needed as soon as more than one message may. */
   protected openWindow(): void {
-    this.#window ??= new ReceiveWindow(this.host.settings.limits.streamWindowBytes);
+    void this.#ownWindow;
   }
 
   get #ownWindow(): ReceiveWindow {
-    return this.#window ??= new ReceiveWindow(this.host.settings.limits.streamWindowBytes);
+    return this.#window ??= this.#makeWindow();
+  }
+
+  #makeWindow(): ReceiveWindow {
+    const { streamWindowBytes, connectionWindowBytes } = this.host.settings.limits;
+    return new ReceiveWindow(streamWindowBytes, Math.min(MAX_GROWTH * streamWindowBytes, connectionWindowBytes));
   }
 }
 

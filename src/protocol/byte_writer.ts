@@ -71,7 +71,8 @@ export class ByteWriter {
   /** Writes text as UTF-8. A lone surrogate becomes U+FFFD. */
   utf8(text: string): void {
     const count = text.length;
-    this.reserve(count * 3);
+    // A long text is mostly ASCII: what more others take is seen when there is no room left.
+    this.reserve(count <= SHORT_TEXT ? count * 3 : count);
     if (count <= SHORT_TEXT) {
       const { bytes, length } = this;
       let i = 0;
@@ -85,7 +86,11 @@ export class ByteWriter {
         return;
       }
     }
-    this.length += encoder.encodeInto(text, this.bytes.subarray(this.length)).written;
+    const { read, written } = encoder.encodeInto(text, this.bytes.subarray(this.length));
+    this.length += written;
+    if (read === count) return;
+    this.reserve((count - read) * 3);
+    this.length += encoder.encodeInto(text.slice(read), this.bytes.subarray(this.length)).written;
   }
 
   /** Writes text behind its length in one byte. */

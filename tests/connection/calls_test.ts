@@ -289,6 +289,34 @@ for (const [name, open] of pairs) {
     assertEquals((await iterator.next()).done, true);
   });
 
+  Deno.test(`${name}: messages of a stream that follow each other at once leave together`, async () => {
+    await using ends = await connect(open, () =>
+      new Reply({
+        messages: async function* () {
+          for (let n = 0; n < 1_000; n++) yield n;
+        }(),
+      }));
+    const before = ends.settings.server.counters.writes;
+    const reply = await ends.invoke(call({ kind: "serverStream" }));
+    assertEquals((await collect(reply.messages)).length, 1_000);
+    const writes = ends.settings.server.counters.writes - before;
+    if (!small(name)) assert(writes < 20, `${writes} writes for 1,000 messages`);
+  });
+
+  Deno.test(`${name}: no message of a stream waits for another one`, async () => {
+    await using ends = await connect(open, () =>
+      new Reply({
+        messages: async function* () {
+          yield* [1, 2, 3];
+          await ends.server.closed;
+        }(),
+      }));
+    const reply = await ends.invoke(call({ kind: "serverStream" }));
+    const replies = reply.messages![Symbol.asyncIterator]();
+    for (const n of [1, 2, 3]) assertEquals((await replies.next()).value, n);
+    await ends.client.close();
+  });
+
   Deno.test(`${name}: losing the connection settles everything once`, async () => {
     let aborted = 0;
     const pending = (call: Arrival) =>
