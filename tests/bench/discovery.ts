@@ -1,4 +1,7 @@
-/** Calls that find three servers through a center, by each balancer, beside one server that is dialled directly. */
+/**
+ * Calls that find three servers through a center, by each balancer, beside one server that is dialled directly. What three
+ * processes cost that take turns on the same cores is seen from the bare floor, with one server and with three.
+ */
 import {
   type Balancer,
   byZone,
@@ -10,6 +13,7 @@ import {
   roundRobin,
 } from "../../mod.ts";
 import { columnsOf, type Contender, contest, serveAway } from "./contest.ts";
+import { callFloor, serveFloor } from "./floor_roles.ts";
 import { callGreeter, serveGreeter } from "./greeter.ts";
 import type { Section } from "./section.ts";
 
@@ -40,6 +44,8 @@ export const discoverySection: Section = {
         { center, balancer: balancers[balancer]() },
         balancer === "consistentHash" ? { hashKey: "user-7" } : undefined,
       ),
+    "serve floor": serveFloor,
+    "call floor": callFloor,
   },
   async run(options, start) {
     await using stack = new AsyncDisposableStack();
@@ -53,10 +59,18 @@ export const discoverySection: Section = {
     for (const system of Object.keys(balancers)) {
       contenders.push({ system, client: stack.use(await start("call", center, system)), servers });
     }
+    const floors = [];
+    for (let n = 0; n < 3; n++) floors.push(stack.use(await start("serve floor")));
+    for (const count of [1, 3]) {
+      const some = floors.slice(0, count);
+      const ports = some.map(({ hello }) => hello as string);
+      const client = stack.use(await start("call floor", ...ports));
+      contenders.push({ system: count === 1 ? "floor" : `floor, ${count} in turn`, client, servers: some });
+    }
     return {
       title: "Unary calls through a center with 3 servers, by balancer",
       columns: columnsOf("calls", "direct"),
-      rows: await contest(contenders, { inFlight: [64], yardstick: "direct" }, options),
+      rows: await contest(contenders, { inFlight: [64, 192], yardstick: "direct" }, options),
     };
   },
 };

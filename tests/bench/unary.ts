@@ -1,21 +1,8 @@
 /** Small unary calls, `{ name }` → `{ msg }` in JSON, on one connection, beside the bare floor. */
-import { callAway, columnsOf, type Contender, contest, serveAway } from "./contest.ts";
-import { FloorClient, FloorServer } from "./floor.ts";
-import { assertGreeting, callGreeter, REQUEST, serveGreeter } from "./greeter.ts";
+import { columnsOf, type Contender, contest } from "./contest.ts";
+import { callFloor, serveFloor } from "./floor_roles.ts";
+import { callGreeter, serveGreeter } from "./greeter.ts";
 import type { Section } from "./section.ts";
-
-async function serveFloor(): Promise<void> {
-  const server = new FloorServer((request) => ({ msg: `hello ${(request as { name: string }).name}` }));
-  await serveAway(String(server.port), () => server.writes);
-  server.close();
-}
-
-async function callFloor(port: string): Promise<void> {
-  const client = await FloorClient.connect(Number(port));
-  assertGreeting(await client.call(REQUEST));
-  await callAway(() => client.call(REQUEST), () => client.writes);
-  await client.close();
-}
 
 /** Small unary calls, beside the bare floor. */
 export const unarySection: Section = {
@@ -24,7 +11,7 @@ export const unarySection: Section = {
     "serve erpc": () => serveGreeter(),
     "call erpc": (endpoint) => callGreeter({ endpoints: [endpoint] }),
     "serve floor": serveFloor,
-    "call floor": callFloor,
+    "call floor": (port) => callFloor(port),
   },
   async run(options, start) {
     await using stack = new AsyncDisposableStack();
