@@ -18,7 +18,7 @@ import { Caller, type Place, type Rank } from "./wait_queue.ts";
 /** How often the event loop is looked at while calls come. */
 const LOOK_EVERY_MS = 16;
 /** How long calls that have waited run, before the loop gets turns enough to read what has come. */
-const SLICE_MS = 5;
+const SLICE_MS = 3;
 /** What else the loop does in these turns is matched by as much for calls that wait, once it is more than this. */
 const OTHERS_MS = 1;
 /** Of calls that are run where they are read, one in so many is timed; all of them where they take longer than this. */
@@ -234,12 +234,26 @@ export class Gate extends TimerEntry {
     while (now - from < sliceMs) {
       const call = this.#admission.next(now);
       if (call === undefined) break;
+      const begunAt = now;
       call.proceed();
       now = clock.now();
+      if (now - begunAt > TIME_ALL_MS) break;
     }
     this.#giving = false;
+    const leftMs = sliceMs - (now - from);
     this.#leftAt = now;
-    if (this.#admission.hasTurn) this.#comeAgain();
+    if (!this.#admission.hasTurn) return;
+    if (leftMs > 0) this.#giveOn(leftMs);
+    else this.#comeAgain();
+  }
+
+  /** Gives turns for the rest of a slice, once the answer of a call that took long has left. */
+  #giveOn(leftMs: number): void {
+    this.#turnComing = true;
+    void this.#platform.turn().then(() => {
+      this.#turnComing = false;
+      this.#give(leftMs);
+    });
   }
 }
 

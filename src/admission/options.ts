@@ -27,7 +27,10 @@ export interface AdmissionOptions {
    * not wait. Default 16 MiB.
    */
   maxWaitingBytes?: number;
-  /** The longest that a call waits, in milliseconds; never more than half of the time that it has left. Default 5 000. */
+  /**
+   * The longest that a call waits, in milliseconds; never more than half of the time that it has left. With 5, calls that are
+   * taken are fast whatever is offered, and bursts are refused that would have had their turn later. Default 5 000.
+   */
   maxWaitMs?: number;
   /**
    * The longest that a call waits once the queue has not been empty for `intervalMs`, in milliseconds. Small values keep calls

@@ -44,7 +44,7 @@ Deno.test("bench measures a center, when that is named", async () => {
   const { code, out, err } = await bench("--quick", "--json", "center");
   assertEquals(code, 0, err);
   const { tables }: Printed = JSON.parse(out);
-  assertEquals(tables.map(({ section, rows }) => [section, rows.length]), [["center", 8]]);
+  assertEquals(tables.map(({ section, rows }) => [section, rows.length]), [["center", 9]]);
   for (const { what, figure } of tables[0].rows) assert(figure as number > 0, `${what}: ${figure}`);
 });
 
@@ -52,7 +52,7 @@ Deno.test("bench offers a server more than it can do, and counts what a refusal 
   const { code, out, err } = await bench("--quick", "--json", "overload", "refusal");
   assertEquals(code, 0, err);
   const { tables }: Printed = JSON.parse(out);
-  assertEquals(tables.map(({ section, rows }) => [section, rows.length]), [["overload", 15], ["refusal", 4]]);
+  assertEquals(tables.map(({ section, rows }) => [section, rows.length]), [["overload", 24], ["refusal", 4]]);
   for (const row of tables.flatMap(({ rows }) => rows)) {
     for (const [name, value] of Object.entries(row)) {
       if (typeof value !== "string") assert(Number.isFinite(value), `${name} is ${value}`);

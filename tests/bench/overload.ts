@@ -8,7 +8,13 @@
 import { Client, Server, service, unary } from "../../mod.ts";
 import type { AdmissionOptions } from "../../src/extend.ts";
 import { answerQuestions, type Child } from "./child.ts";
-import { callAway, columnsOf, type Contender, contest, serveAway } from "./contest.ts";
+import { Kind } from "../../src/protocol/frame.ts";
+import { FrameReader } from "../../src/protocol/frame_reader.ts";
+import { ByteWriter } from "../../src/protocol/byte_writer.ts";
+import { OpenHeader, writeOpen } from "../../src/protocol/open.ts";
+import { openFrame, ScriptedPeer } from "../../src/testing/scripted_peer.ts";
+import { systemTransport } from "../../src/transport/transport.ts";
+import { columnsOf, type Contender, contest, measureAway, serveAway } from "./contest.ts";
 import { drive, type Measured } from "./load.ts";
 import { offer, type OpenLoad, type OpenMeasured } from "./open_load.ts";
 import type { Row, RunOptions, Section } from "./section.ts";
@@ -20,12 +26,13 @@ const Work = service("bench.Work", {
 const COST_MS = 2;
 const CONNECTIONS = 16;
 const TIMEOUT_MS = 500;
-const TIMES = [0.8, 2, 5, 10];
+const TIMES = [0.8, 1, 2, 5, 10];
 
 const ADMISSION: Readonly<Record<string, AdmissionOptions | false>> = {
   none: false,
   "by default": {},
   "target 5 ms": { targetMs: 5 },
+  "wait 5 ms": { maxWaitMs: 5 },
 };
 
 async function serve(admission: string): Promise<void> {
@@ -125,30 +132,54 @@ const Empty = service("bench.Empty", {
 
 async function serveEmpty(full: string): Promise<void> {
   await using server = new Server({
-    admission: full === "refused" ? { limit: 1, maxWaiting: 1, targetMs: Infinity } : {},
+    admission: full === "refused" ? { limit: 1, maxWaiting: 1, maxWaitMs: 3_600_000, targetMs: Infinity } : {},
   });
   server.handle(Empty, { empty: () => ({}), hold: () => new Promise(() => {}) });
   await server.listen("tcp://127.0.0.1:0");
   await serveAway(server.endpoint, () => server.stats().counters.writes);
 }
 
+/** Calls as fast as bytes can be written, so that the server is what is measured: whoever makes an error of each is slower. */
 async function callEmpty(endpoint: string, full: string): Promise<void> {
   await using hog = new Client({ endpoints: [endpoint], retry: false });
-  await using client = new Client({ endpoints: [endpoint], retry: false });
-  const empty = client.service(Empty);
   if (full === "refused") {
     const forever = { timeoutMs: Infinity };
-    const held = Array.from({ length: 2 }, () => hog.service(Empty).hold({}, forever).catch(() => {}));
-    const code = await empty.empty({}).then(() => "it was taken", (error) => error.code);
+    for (let n = 0; n < 2; n++) hog.service(Empty).hold({}, forever).catch(() => {});
+    const code = await hog.service(Empty).empty({}).then(() => "it was taken", (error) => error.code);
     if (code !== "resource_exhausted") throw new Error(`Cannot measure: ${code}`);
-    void held;
   }
-  await callAway(() => empty.empty({}).catch(ignore), () => client.stats().counters.writes);
+  const batch = new ByteWriter();
+  const header = Object.assign(new OpenHeader(), { timeoutMs: 10_000 });
+  await measureAway(async ({ ms, inFlight }) => {
+    // One for each round: between them nobody would answer the server's pings.
+    const peer = await new ScriptedPeer(await systemTransport.connect(endpoint)).greet();
+    const frames = new FrameReader(2 ** 20);
+    let stream = 1;
+    await peer.send(openFrame(stream, `${Empty.name}/empty`, "{}"));
+    await peer.expect(Kind.end);
+    const from = performance.now();
+    let calls = 0;
+    // So many calls in one write, until all are answered.
+    for (; performance.now() - from < ms; calls += inFlight) {
+      batch.length = 0;
+      for (let n = 0; n < inFlight; n++) {
+        const at = batch.beginFrame(Kind.open, 0, stream += 2);
+        writeOpen(batch, header);
+        batch.utf8("{}");
+        batch.endFrame(at);
+      }
+      await peer.send(batch.view());
+      for (let left = inFlight; left > 0;) {
+        if (frames.next()) left -= frames.kind === Kind.end ? 1 : 0;
+        else frames.received((await peer.conn.read(frames.space()))!);
+      }
+    }
+    peer.close();
+    return { calls, ms: performance.now() - from, p50Us: 0, p99Us: 0 };
+  }, () => 0);
 }
 
-const ignore = () => {};
-
-/** What it costs a server to refuse a call, beside an empty one. The client has to make an error of it, and is slower. */
+/** What it costs a server to refuse a call, beside an empty one. */
 export const refusalSection: Section = {
   name: "refusal",
   roles: { serve: serveEmpty, call: callEmpty },
@@ -162,7 +193,7 @@ export const refusalSection: Section = {
     }
     return {
       title: "Empty calls that are taken, and that are refused",
-      columns: columnsOf("calls", "taken"),
+      columns: columnsOf("calls", "taken").filter(({ key }) => !/p50|p99|client/.test(key)),
       rows: await contest(contenders, { inFlight: [64, 256], yardstick: "taken" }, options),
     };
   },
