@@ -91,7 +91,7 @@ export class Outbox {
     return this.#scheduled;
   }
 
-  /** Makes sure that what is in `data` leaves at the end of this turn, or after the write that is under way. */
+  /** Makes sure that what is in `data` leaves as soon as whoever runs now lets it, or after the write that is under way. */
   schedule(): void {
     if (this.#scheduled || this.#closed) return;
     if (this.#held && this.data.length < HELD_BYTES) return;

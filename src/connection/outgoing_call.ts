@@ -303,9 +303,10 @@ export class OutgoingCall extends Stream {
       const ready = requests instanceof ReadyIterator ? requests : undefined;
       for (;;) {
         const { done, value } = ready?.take() ?? await requests.next();
+        const request = ready !== undefined && value instanceof Promise ? await value : value;
         if (this.settled) return;
         if (done) return this.#owner.halfClose(this);
-        const sent = this.#sendRequest(ready !== undefined && value instanceof Promise ? await value : value);
+        const sent = this.#sendRequest(request);
         if (sent !== undefined) await sent;
         // What is to leave does so in a microtask.
         else if (ready !== undefined && this.host.outbox.isDue) await undefined;

@@ -77,3 +77,23 @@ Deno.test("a generator that never ends does not keep others from their turn", as
   cancel.abort();
   await assertRejects(() => summing, RpcError, "cancelled");
 });
+
+Deno.test("a request that comes after its call was taken back goes nowhere", async () => {
+  await using pair = pairOf();
+  const cancel = new AbortController();
+  const late = Promise.withResolvers<number>();
+  const summing = pair.client.sum([1, late.promise] as number[], { signal: cancel.signal });
+  /** How many bytes one call takes. */
+  const written = async () => {
+    const before = pair.caller.stats().counters.bytesWritten;
+    await pair.client.sum([1]);
+    return pair.caller.stats().counters.bytesWritten - before;
+  };
+  await written();
+  cancel.abort();
+  await assertRejects(() => summing, RpcError, "cancelled");
+  await written();
+  const usual = await written();
+  late.resolve(2);
+  assertEquals(await written(), usual);
+});
