@@ -303,14 +303,30 @@ class Caller {
     this.#put({ what: "item", id: this.#op.id, seq: piece.seq, good, bytes: piece.text.length });
   }
 
-  async *#requests(): AsyncGenerator<Piece> {
-    const { id, requests: { count, bytes, paceMs } } = this.#op;
+  /** The requests: one by one with a pause between them, or as fast as they are taken. */
+  #requests(): AsyncGenerator<Piece> | Generator<Piece> {
+    return this.#op.requests.paceMs > 0 ? this.#paced() : this.#atOnce();
+  }
+
+  async *#paced(): AsyncGenerator<Piece> {
+    const { id, requests: { count, paceMs } } = this.#op;
     for (let seq = 0; seq < count; seq++) {
-      if (seq > 0 && paceMs > 0) await this.#host.sleep(paceMs);
-      this.#put({ what: "sent", id, seq, bytes });
-      yield pieceOf(id, seq, bytes);
+      if (seq > 0) await this.#host.sleep(paceMs);
+      yield this.#request(seq);
     }
     this.#put({ what: "sent all", id });
+  }
+
+  *#atOnce(): Generator<Piece> {
+    const { id, requests: { count } } = this.#op;
+    for (let seq = 0; seq < count; seq++) yield this.#request(seq);
+    this.#put({ what: "sent all", id });
+  }
+
+  #request(seq: number): Piece {
+    const { id, requests: { bytes } } = this.#op;
+    this.#put({ what: "sent", id, seq, bytes });
+    return pieceOf(id, seq, bytes);
   }
 
   #put(happening: Happening): void {
