@@ -18,7 +18,7 @@ import { Caller, type Place, type Rank } from "./wait_queue.ts";
 /** How often the event loop is looked at while calls come. */
 const LOOK_EVERY_MS = 16;
 /** How long calls that have waited run, before the loop gets turns enough to read what has come. */
-const SLICE_MS = 3;
+const SLICE_MS = 2;
 /** What else the loop does in these turns is matched by as much for calls that wait, once it is more than this. */
 const OTHERS_MS = 1;
 /** Of calls that are run where they are read, one in so many is timed; all of them where they take longer than this. */

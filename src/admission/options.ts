@@ -28,8 +28,9 @@ export interface AdmissionOptions {
    */
   maxWaitingBytes?: number;
   /**
-   * The longest that a call waits, in milliseconds; never more than half of the time that it has left. With 5, calls that are
-   * taken are fast whatever is offered, and bursts are refused that would have had their turn later. Default 5 000.
+   * The longest that a call waits, in milliseconds; never more than half of the time that it has left. With 5, and
+   * `targetMs: 5`, calls that are taken are fast whatever is offered, and bursts are refused that would have had their turn
+   * later. Default 5 000.
    */
   maxWaitMs?: number;
   /**

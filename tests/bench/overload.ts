@@ -32,7 +32,7 @@ const ADMISSION: Readonly<Record<string, AdmissionOptions | false>> = {
   none: false,
   "by default": {},
   "target 5 ms": { targetMs: 5 },
-  "wait 5 ms": { maxWaitMs: 5 },
+  "wait 5 ms": { maxWaitMs: 5, targetMs: 5 },
 };
 
 async function serve(admission: string): Promise<void> {
