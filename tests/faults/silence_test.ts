@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { Client, type RpcError, Server } from "@erpc/erpc";
-import { runtimePlatform } from "../../src/core/platform.ts";
+import { inputSeen, runtimePlatform } from "../../src/core/platform.ts";
 import { within } from "../../src/testing/contract.ts";
 import { type VirtualClock, virtualPlatform } from "../../src/testing/virtual_clock.ts";
 import { ask, FOR_EVER, Interop, interopHandlers, TAG, Traces } from "../support/interop.ts";
@@ -85,6 +85,7 @@ Deno.test("X13 a client that stands still, its handlers are aborted within 20 s 
   const calls = ["unary", "sumIn", "streamOut", "duplex", "count"].map((tag) => traces.of(tag));
   await Promise.all(calls.map(({ begun }) => begun.promise));
   await client.pause();
+  await inputSeen(runtimePlatform); // what it sent until then
   const stoppedAt = clock.now();
   const ends = calls.map(({ fate }) => outcomeOf(fate.promise, clock));
   await pass(clock, 30_000, () => traces.running === 0);
