@@ -15,8 +15,8 @@ import type { Outbox } from "./outbox.ts";
 import type { Codec } from "../core/codec.ts";
 import type { Code } from "../core/code.ts";
 
-/** So much larger than at first the window of a stream may become. */
-export const MAX_GROWTH = 4;
+/** So much larger than at first the window of a stream may become: what a stream holds is bounded by twice what was announced. */
+export const MAX_GROWTH = 2;
 
 /** What a stream needs of its connection. */
 export interface StreamHost {

@@ -27,7 +27,7 @@ export interface Limits {
   dedupeBytes: number;
   /** The most calls that wait in a client because the server's `maxStreams` are taken. */
   maxQueuedCalls: number;
-  /** How many bytes of messages a peer may send on one call before some are consumed, at first: up to four times as many, but no more
+  /** How many bytes of messages a peer may send on one call before some are consumed, at first: up to twice as many, but no more
    * than on the connection, while its reader is fast and keeps up. */
   streamWindowBytes: number;
   /** How many bytes of messages a peer may send on one connection before some are consumed, at first: it grows up to `maxAssemblyBytes`
