@@ -208,13 +208,15 @@ export class Gate extends TimerEntry {
     this.#comeAgain();
   }
 
-  #comeAgain(): void {
+  #comeAgain(go: () => void = this.#turn): void {
     this.#turnComing = true;
-    void this.#platform.turn().then(this.#turn);
+    void this.#platform.turn().then(() => {
+      this.#turnComing = false;
+      go();
+    });
   }
 
   #onTurn(): void {
-    this.#turnComing = false;
     let sliceMs = SLICE_MS;
     if (this.#turnsToPass > 0) {
       this.#turnsToPass--;
@@ -243,17 +245,8 @@ export class Gate extends TimerEntry {
     const leftMs = sliceMs - (now - from);
     this.#leftAt = now;
     if (!this.#admission.hasTurn) return;
-    if (leftMs > 0) this.#giveOn(leftMs);
-    else this.#comeAgain();
-  }
-
-  /** Gives turns for the rest of a slice, once the answer of a call that took long has left. */
-  #giveOn(leftMs: number): void {
-    this.#turnComing = true;
-    void this.#platform.turn().then(() => {
-      this.#turnComing = false;
-      this.#give(leftMs);
-    });
+    // The rest of the slice, once the answer of a call that took long has left; or another one.
+    this.#comeAgain(leftMs > 0 ? () => this.#give(leftMs) : this.#turn);
   }
 }
 

@@ -1,3 +1,5 @@
+import { MAX_GROWTH } from "../../src/connection/stream.ts";
+import type { Limits } from "../../src/core/limits.ts";
 import type { Config } from "./config.ts";
 import type { Happening } from "./history.ts";
 
@@ -16,7 +18,7 @@ export function beginOf(config: Config, slackMs: number): Happening {
     servers: config.servers,
     ...(isDrainsOnly(config) ? { drainsOnly: true } : {}),
     maxStreams: server.maxStreams!,
-    windowBytes: { server: server.streamWindowBytes!, client: client.streamWindowBytes! },
+    windowBytes: { server: widest(server), client: widest(client) },
     ...(config.retry === false ? {} : {
       retries: {
         atFirst: (config.retry.budgetTokens ?? 10) / 2,
@@ -27,6 +29,11 @@ export function beginOf(config: Config, slackMs: number): Happening {
       breaker: { probes: config.breaker.probes, openMs: config.breaker.openMs },
     }),
   };
+}
+
+/** `limits.streamWindowBytes`, or what a fast reader makes of it; never more than the connection's. */
+function widest({ streamWindowBytes, connectionWindowBytes }: Partial<Limits>): number {
+  return Math.max(streamWindowBytes!, Math.min(MAX_GROWTH * streamWindowBytes!, connectionWindowBytes!));
 }
 
 function sheds({ admission }: Config): boolean {

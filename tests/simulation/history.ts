@@ -30,7 +30,7 @@ export interface Begin extends Base {
   readonly limit?: number;
   /** `limits.maxStreams` of the servers. */
   readonly maxStreams: number;
-  /** `limits.streamWindowBytes` of the servers and of the clients. */
+  /** How large the window of a stream may become, at the servers and at the clients. */
   readonly windowBytes: { readonly server: number; readonly client: number };
   /** How many retries a client may have paid for at first, and for each call after that. Absent without a budget to speak of. */
   readonly retries?: { readonly atFirst: number; readonly perCall: number };
