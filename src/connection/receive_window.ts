@@ -14,7 +14,7 @@ export class ReceiveWindow {
   /** Bytes of messages that are not complete. */
   assemblingBytes = 0;
   readonly #maxBytes: number;
-  #stepBytes: number;
+  readonly #stepBytes: number;
   #sizeBytes: number;
   #grantedBytes: number;
   #receivedBytes = 0;
@@ -75,12 +75,11 @@ export class ReceiveWindow {
     const growth = fast ? Math.min(this.#sizeBytes, this.#maxBytes - this.#sizeBytes) : 0;
     if (growth <= 0) return due;
     this.grow(growth);
-    this.#stepBytes = this.#sizeBytes;
     this.#grantedBytes += growth;
     return due + growth;
   }
 
-  /** The credit to give now; 0 while it is less than half the window as it was at first, or as a fast reader has made it. */
+  /** The credit to give now; 0 while it is less than half the window as it was at first. */
   due(): number {
     const grant = this.#consumedBytes + this.assemblingBytes + this.#sizeBytes - this.#grantedBytes;
     if (grant * 2 < this.#stepBytes) return 0;
