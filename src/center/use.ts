@@ -1,5 +1,6 @@
 /** What one connection with a center takes up. */
 import type { Lease } from "../registry/registry.ts";
+import type { Grant } from "./access.ts";
 
 /** An instance that was registered over a connection. */
 interface Held {
@@ -12,9 +13,15 @@ interface Held {
 
 /** What one connection takes up. Pure: it takes the time it is told. */
 export class Use {
+  /** What its other side may do. */
+  readonly grant: Grant;
   /** How many watches it has open. */
   watchers = 0;
   readonly #instances = new Map<string, Held>();
+
+  constructor(grant: Grant) {
+    this.grant = grant;
+  }
 
   /** How many instances it has registered. */
   get instances(): number {

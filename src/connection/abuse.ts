@@ -25,7 +25,7 @@ const CREDITS_PER_SECOND = 1_000;
 /** A CREDIT is in order for each so many bytes sent. */
 const BYTES_PER_CREDIT = 16;
 
-/** A bucket of tokens that fills with time. */
+/** A bucket of tokens that fills with time. It is full at first, so that it can be made when it is first needed. */
 class Bucket {
   readonly #size: number;
   readonly #perMs: number;
@@ -49,36 +49,33 @@ class Bucket {
 
 /** Keeps count for one connection; each method throws once the peer has gone too far. */
 export class Abuse {
-  readonly #maxStreams: number;
+  readonly #limits: Pick<Limits, "maxStreams" | "maxEarlyResets">;
   readonly #minPingMs: number;
-  readonly #refusals: Bucket;
-  readonly #resets: Bucket;
-  readonly #skips: Bucket;
-  readonly #credits: Bucket;
+  #refusals: Bucket | undefined;
+  #resets: Bucket | undefined;
+  #skips: Bucket | undefined;
+  #credits: Bucket | undefined;
   #empty = 0;
   #pingAt = -Infinity;
   #pingTraffic = -1;
   #strikes = 0;
   #paidBytes = 0;
 
-  /** Makes an account that begins at `now`; `keepaliveMs` is how often the peer was asked to ping, if it was. */
-  constructor(limits: Readonly<Limits>, keepaliveMs: number, now: number) {
-    this.#maxStreams = limits.maxStreams;
+  /** Makes an account; `keepaliveMs` is how often the peer was asked to ping, if it was. */
+  constructor(limits: Readonly<Pick<Limits, "maxStreams" | "maxEarlyResets">>, keepaliveMs: number) {
+    this.#limits = limits;
     this.#minPingMs = Math.min(MIN_PING_MS, keepaliveMs / 2);
-    const { maxStreams } = limits;
-    this.#refusals = new Bucket(3 * maxStreams + SPARE_REFUSALS, Math.max(REFUSALS_PER_SECOND, 20 * maxStreams), now);
-    this.#resets = new Bucket(limits.maxEarlyResets, RESETS_PER_SECOND, now);
-    this.#skips = new Bucket(SKIPPED_PER_SECOND, SKIPPED_PER_SECOND, now);
-    this.#credits = new Bucket(CREDITS_PER_SECOND, CREDITS_PER_SECOND, now);
   }
 
   /** A frame came that was passed over. */
   skipped(now: number): void {
+    this.#skips ??= new Bucket(SKIPPED_PER_SECOND, SKIPPED_PER_SECOND, now);
     if (!this.#skips.take(now)) throw calm(`more than ${SKIPPED_PER_SECOND} frames in a second that mean nothing`);
   }
 
   /** A call was reset before its handler had ended. */
   reset(now: number): void {
+    this.#resets ??= new Bucket(this.#limits.maxEarlyResets, RESETS_PER_SECOND, now);
     if (!this.#resets.take(now)) {
       throw calm("too many calls that were reset before they were answered (limits.maxEarlyResets)");
     }
@@ -89,8 +86,15 @@ export class Abuse {
    * as long as their handlers go on, and can't know that before it is refused: only a flood is held against it.
    */
   refused(running: number, now: number): void {
-    if (running >= this.#maxStreams && !this.#refusals.take(now)) {
-      throw calm(`over ${this.#maxStreams * 4} calls at once (limits.maxStreams is ${this.#maxStreams})`);
+    const { maxStreams } = this.#limits;
+    if (running < maxStreams) return;
+    this.#refusals ??= new Bucket(
+      3 * maxStreams + SPARE_REFUSALS,
+      Math.max(REFUSALS_PER_SECOND, 20 * maxStreams),
+      now,
+    );
+    if (!this.#refusals.take(now)) {
+      throw calm(`over ${maxStreams * 4} calls at once (limits.maxStreams is ${maxStreams})`);
     }
   }
 
@@ -123,6 +127,7 @@ export class Abuse {
       this.#paidBytes = Math.max(this.#paidBytes + BYTES_PER_CREDIT, sentBytes - 1024 * BYTES_PER_CREDIT);
       return;
     }
+    this.#credits ??= new Bucket(CREDITS_PER_SECOND, CREDITS_PER_SECOND, now);
     if (!this.#credits.take(now)) throw calm("credit in crumbs");
   }
 }

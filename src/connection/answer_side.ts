@@ -94,13 +94,15 @@ export class AnswerSide implements AnswerOwner {
     const known = name === undefined ? codec : codecs.get(name);
     const terms = this.#procedures.terms(procedure, header, known ?? codec);
     const call = new IncomingCall(host, this, id, terms, header);
-    if (this.handlers++ === 0) host.watch(host.heardAt);
+    const first = this.handlers++ === 0;
     if (header.hop > limits.maxHops) counters.callsRefused++;
     const problem = known === undefined ? unknownCodec(name, [...codecs.keys()]) : problemOf(header, limits.maxHops);
     if (problem === undefined) call.onOpen(payload.bytes, payload.at, payload.end, more, verdict);
     else call.refuse(problem, payload.left);
     // Most handlers of small calls have ended by now, and nothing is left that frames could be for.
-    if (!call.isOver && !host.isOver) host.streams.set(id, call);
+    if (call.isOver || host.isOver) return;
+    host.streams.set(id, call);
+    if (first) host.watch(host.heardAt);
   }
 
   /** Tells the other side that a call may go elsewhere. */

@@ -132,7 +132,7 @@ export class Connection implements CallerSideHost, AnswerSideHost, Watched {
       (bytes) => this.#giveCredit(0, bytes),
     );
     const { keepaliveMs } = greeted.hello;
-    this.abuse = new Abuse(limits, Math.min(limits.keepaliveMs, keepaliveMs || Infinity), this.heardAt);
+    this.abuse = new Abuse(limits, Math.min(limits.keepaliveMs, keepaliveMs || Infinity));
     this.outbox = new Outbox(
       greeted.socket,
       settings.counters,
@@ -327,6 +327,7 @@ export class Connection implements CallerSideHost, AnswerSideHost, Watched {
         this.#answerAt = frames.partialBytes >> 1;
         this.heardAt = platform.clock.now();
         this.#watchdog.heard();
+        // Also where there is nothing to wait for: what was answered leaves before more is read.
         await this.#takeFrames();
       }
       this.#end(this.#peerGone?.reason ?? "the other side closed it");

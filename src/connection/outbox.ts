@@ -152,7 +152,13 @@ export class Outbox {
         this.#spare = full;
         this.handedBytes += full.length;
         this.controlFrames = 0;
-        await this.#write(full.view());
+        const bytes = full.view();
+        for (let done = 0; done < bytes.length;) {
+          done += await this.#conn.write(done === 0 ? bytes : bytes.subarray(done));
+          this.progress++;
+          this.#counters.writes++;
+        }
+        this.#counters.bytesWritten += bytes.length;
         full.length = 0;
         if (full.bytes.length > FULL_BYTES * 2) full.bytes = new Uint8Array(KEPT_BYTES);
       }
@@ -174,18 +180,6 @@ export class Outbox {
     if (this.#spare === undefined || this.#spare.bytes.length <= data.bytes.length) return;
     this.data = this.#spare;
     this.#spare = data;
-  }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    let done = await this.#conn.write(bytes);
-    this.progress++;
-    this.#counters.writes++;
-    while (done < bytes.length) {
-      done += await this.#conn.write(bytes.subarray(done));
-      this.progress++;
-      this.#counters.writes++;
-    }
-    this.#counters.bytesWritten += bytes.length;
   }
 
   /** Gives memory back when nothing waits. */

@@ -46,6 +46,9 @@ const MAX_CREDIT = 2 ** 31 - 1;
 /** Longer texts are encoded on their own where they would not fit. */
 const LONG_TEXT = 16 * 1024;
 
+/** Where nothing has ever had to wait, as on most connections. Nothing is put into it. */
+const NOBODY = new Set<SendingStream>();
+
 /** What a connection's peer and its owner let it send. */
 export interface SenderLimits {
   /** The largest payload of a frame. */
@@ -73,9 +76,9 @@ export class Sender {
   readonly #crowdedBytes: number;
   readonly #streamWindowBytes: number;
   /** Streams that have something waiting and credit for it, in the order of their turns. */
-  readonly #ready = new Set<SendingStream>();
+  #ready = NOBODY;
   /** Streams that have something waiting and no credit for it. */
-  readonly #blocked = new Set<SendingStream>();
+  #blocked = NOBODY;
   #room: (() => void)[] = [];
 
   /** Makes a sender for one connection. */
@@ -183,6 +186,7 @@ export class Sender {
 
   /** Puts fragments into the outbox as long as there are room and credit: one for each stream in turn. */
   pump(): void {
+    if (this.#ready.size === 0) return;
     // A stream that is taken out and put back in comes round again in the same loop.
     for (const stream of this.#ready) {
       if (!this.#outbox.hasRoom || this.creditBytes <= DATA_COST_BYTES) break;
@@ -252,6 +256,10 @@ export class Sender {
   ): void {
     stream.waiting = { bytes, at: 0, since: this.#now(), flags, status, done };
     this.waitingBytes += bytes.length;
+    if (this.#ready === NOBODY) {
+      this.#ready = new Set();
+      this.#blocked = new Set();
+    }
     this.#ready.add(stream);
     this.#outbox.schedule();
   }

@@ -6,7 +6,7 @@
  */
 import type { Stream } from "./stream.ts";
 
-const FIRST_SLOTS = 16;
+const FIRST_SLOTS = 4;
 const MAX_SLOTS = 64 * 1024;
 
 /** Streams by number. */

@@ -97,6 +97,8 @@ export class Watchdog extends TimerEntry {
       this.#partialSince = now;
       this.wake(now);
     }
+    // Whoever goes on asking while answers do not leave.
+    if (this.#watched.outbox.writing) this.wake(now);
   }
 
   /** Looks no more. */

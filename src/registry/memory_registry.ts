@@ -216,11 +216,15 @@ export class MemoryRegistry implements Registry {
 
   /** Starts the time to live anew. */
   renew(lease: Lease, options: RenewOptions = {}): Promise<RenewResult> {
-    return this.#run("renew a lease", options.signal, () => {
-      const result = this.#book.renew(lease, this.#clock.now(), options.load);
-      this.#publishLater();
-      return result;
-    });
+    return this.#run("renew a lease", options.signal, () => this.renewNow(lease, options.load));
+  }
+
+  /** Starts the time to live anew, without a promise. @throws {RpcError} `unavailable` when the registry is closed */
+  renewNow(lease: Lease, load?: number): RenewResult {
+    this.#checkOpen("renew a lease");
+    const result = this.#book.renew(lease, this.#clock.now(), load);
+    this.#publishLater();
+    return result;
   }
 
   /** Ends the lease and the listing; `cause` defaults to `deregistered`. Harmless when they have ended already. */

@@ -2,15 +2,20 @@ import type { ByteConnection } from "./byte_connection.ts";
 
 /** A connection of the runtime, with the names of both ends. */
 export class SocketConnection implements ByteConnection {
-  readonly local: string;
   readonly remote: string;
   readonly #conn: Deno.Conn;
+  readonly #endpointOf: (addr: Deno.Addr) => string;
   #closed = false;
 
-  constructor(conn: Deno.Conn, local: string, remote: string) {
+  constructor(conn: Deno.Conn, endpointOf: (addr: Deno.Addr) => string) {
     this.#conn = conn;
-    this.local = local;
-    this.remote = remote;
+    this.#endpointOf = endpointOf;
+    this.remote = endpointOf(conn.remoteAddr);
+  }
+
+  /** Hardly anybody asks: put together when somebody does. */
+  get local(): string {
+    return this.#endpointOf(this.#conn.localAddr);
   }
 
   read(target: Uint8Array): Promise<number | null> {

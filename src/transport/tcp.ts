@@ -16,7 +16,7 @@ export async function connectTcp(
 /** Listens on TCP. */
 export function listenTcp({ host, port }: TcpEndpoint): ByteListener {
   const listener = Deno.listen({ hostname: host, port });
-  const endpoint = urlOf("tcp", listener.addr as Deno.NetAddr);
+  const endpoint = urlOf(listener.addr);
   return {
     endpoint,
     accept: () => acceptNext(listener),
@@ -49,9 +49,10 @@ function tcpConnection(conn: Deno.TcpConn): ByteConnection {
   } catch {
     // The other side has gone already: reading says so.
   }
-  return new SocketConnection(conn, urlOf("tcp", conn.localAddr), urlOf("tcp", conn.remoteAddr));
+  return new SocketConnection(conn, urlOf);
 }
 
-function urlOf(scheme: "tcp" | "tls", addr: Deno.NetAddr): string {
-  return formatEndpoint({ scheme, host: addr.hostname, port: addr.port });
+function urlOf(addr: Deno.Addr): string {
+  const { hostname, port } = addr as Deno.NetAddr;
+  return formatEndpoint({ scheme: "tcp", host: hostname, port });
 }

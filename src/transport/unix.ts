@@ -11,7 +11,7 @@ export async function connectUnix(endpoint: UnixEndpoint, signal: AbortSignal | 
     conn.close();
     throw signal.reason;
   }
-  return new SocketConnection(conn, formatEndpoint(endpoint), formatEndpoint(endpoint));
+  return new SocketConnection(conn, () => formatEndpoint(endpoint));
 }
 
 /** Listens on a unix socket. A socket file that nobody listens on any more is replaced, and removed on close. */
@@ -22,7 +22,7 @@ export async function listenUnix(endpoint: UnixEndpoint): Promise<ByteListener> 
   let closed = false;
   return {
     endpoint: url,
-    accept: async () => new SocketConnection(await listener.accept(), url, url),
+    accept: async () => new SocketConnection(await listener.accept(), () => url),
     close() {
       if (closed) return;
       closed = true;

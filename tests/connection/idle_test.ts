@@ -1,7 +1,7 @@
 /** Connections on which little happens: how they are kept alive, and that this harms nobody. */
 import { assert, assertEquals } from "@std/assert";
 import { Client, Server } from "@erpc/erpc";
-import { type LinkOptions, Simulation } from "@erpc/erpc/testing";
+import { type LinkOptions, openFrame, ScriptedPeer, Simulation } from "@erpc/erpc/testing";
 import { Watchdog, type Watched } from "../../src/connection/watchdog.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../src/core/limits.ts";
 import { Timers } from "../../src/core/timers.ts";
@@ -72,4 +72,30 @@ Deno.test("a silent connection is asked for a sign of life when that is due, how
     assertEquals({ asked, again: watchdog.dueAt > now }, { asked: 1, again: true }, `heard at ${heardAt}`);
   }
   assert(rounded > 0);
+});
+
+Deno.test("whoever goes on asking and reads no answer is given up in time, although each call is answered at once", async () => {
+  const world = new Simulation({ link: { capacityBytes: 1_024 } });
+  const given = await world.run(async () => {
+    const server = await world.node("server").start(async ({ platform, transport }) => {
+      const made = new Server({ platform, transport, limits: { writeStallMs: 3_000 } });
+      made.handle("t/t", () => "x".repeat(500));
+      await made.listen("tcp://server:1");
+      return made;
+    });
+    const peer = await world.node("client").start(async ({ transport }) =>
+      await new ScriptedPeer(await transport.connect("tcp://server:1")).greet()
+    );
+    await world.sleep(10_000);
+    let seconds = 0;
+    for (; seconds < 30 && server.stats().counters.timeouts === 0; seconds++) {
+      await peer.send(openFrame(2 * seconds + 1, seconds === 0 ? "t/t" : 0, "null"));
+      await world.sleep(1_000);
+    }
+    peer.close();
+    await world.stop();
+    return seconds;
+  });
+  // The second or third answer waits, the look after that sees it, and after three seconds it is late.
+  assert(given >= 4 && given <= 8, `after ${given} s`);
 });

@@ -86,6 +86,17 @@ Deno.test("MemoryRegistry, renewed every 5 s for an hour, stays", async () => {
   await registry.close();
 });
 
+Deno.test("MemoryRegistry, renewed without a promise, says at once what became of the lease", async () => {
+  const { clock, registry } = openRegistry();
+  const lease = await registry.register(instanceOf("a"));
+  await clock.advance(14_000);
+  assertEquals(registry.renewNow(lease, 7), "renewed");
+  assertEquals(registry.inspect(WORDS).map(({ leftMs, load }) => [leftMs, load]), [[15_000, 7]]);
+  assertEquals(registry.renewNow({ ...lease, token: "another" }), "unknown");
+  await registry.close();
+  assertThrows(() => registry.renewNow(lease), RpcError, "Cannot renew a lease: the registry is closed");
+});
+
 Deno.test("X18 MemoryRegistry, the wall clock jumps by ten years either way, no lease ends", async () => {
   const platform = virtualPlatform(1);
   let wall = 0;

@@ -1,5 +1,6 @@
 /** Puts down what a center does with leases, and what watchers are told of it over the network. */
-import type { Lease, Registry, WatchEvent } from "../../src/registry/registry.ts";
+import type { MemoryRegistry } from "../../src/registry/memory_registry.ts";
+import type { Lease, WatchEvent } from "../../src/registry/registry.ts";
 import { CenterRegistry } from "../../src/center/center_registry.ts";
 import type { NodeContext } from "../../src/testing/simulated.ts";
 import { makeSettings } from "../support/settings.ts";
@@ -11,8 +12,8 @@ import { Work } from "./workload/service.ts";
 const AGAIN_MS = 300;
 
 /** Puts down every lease that a registry gives or renews, and every change in what it lists. */
-export function recordLeases(registry: Registry, record: Recorder): void {
-  const { register, renew } = registry;
+export function recordLeases(registry: MemoryRegistry, record: Recorder): void {
+  const { register, renewNow } = registry;
   /** What was given, by token: whoever renews a lease may say something else of it, were it for a bit that has flipped. */
   const given = new Map<string, Lease>();
   const put = ({ instanceId, token, ttlMs }: Lease) => record({ what: "lease", instance: instanceId, token, ttlMs });
@@ -22,8 +23,8 @@ export function recordLeases(registry: Registry, record: Recorder): void {
     put(lease);
     return lease;
   };
-  registry.renew = async (lease, options) => {
-    const result = await renew.call(registry, lease, options);
+  registry.renewNow = (lease, load) => {
+    const result = renewNow.call(registry, lease, load);
     if (result === "renewed") put(given.get(lease.token)!);
     return result;
   };

@@ -10,6 +10,7 @@ import {
   firstAvailable,
   type Interceptor,
   leastLoaded,
+  type MemoryRegistry,
   random,
   roundRobin,
   Server,
@@ -201,7 +202,7 @@ export function clientProgram(
 export function centerProgram({ record, logger }: Site): (context: NodeContext) => Promise<Center> {
   return async ({ name, platform, transport }) => {
     const center = new Center({ platform, transport, id: name, tokens: ANYBODY, logger });
-    recordLeases(center.registry, record);
+    recordLeases(center.registry as MemoryRegistry, record);
     await center.listen(`tcp://${name}:7700`);
     return center;
   };
