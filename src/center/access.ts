@@ -79,6 +79,8 @@ export class Access {
   readonly authenticate: Authenticate | undefined;
   readonly #kind: "tokens" | "hook" | "local";
   readonly #local = new Grant("", { ...EVERYTHING, admin: true });
+  /** What was found out once about a connection, which stays where it is. */
+  readonly #known = new WeakMap<Peer, Grant>();
 
   /** @throws {TypeError} when a token can't be used, or a hook is given beside them */
   constructor(tokens: readonly CenterToken[] | undefined, hook: Authenticate | undefined) {
@@ -95,7 +97,13 @@ export class Access {
   }
 
   /** What the other side of a connection may do. @throws {RpcError} `unauthenticated` when nobody knows who it is */
-  grantOf({ identity, endpoint }: Peer): Grant {
+  grantOf(peer: Peer): Grant {
+    let grant = this.#known.get(peer);
+    if (grant === undefined) this.#known.set(peer, grant = this.#find(peer));
+    return grant;
+  }
+
+  #find({ identity, endpoint }: Peer): Grant {
     switch (this.#kind) {
       case "tokens":
         return identity as Grant;

@@ -46,7 +46,7 @@ const NOT_RUN = { executed: "no" } as const;
 /** Answers for a registry. */
 export class Desk {
   readonly #registry: Registry;
-  /** The same, where it knows owners. */
+  /** The same, where it is in this process: it knows owners, and keeps nobody waiting. */
   readonly #memory: MemoryRegistry | undefined;
   readonly #access: Access;
   readonly #options: DeskOptions;
@@ -64,7 +64,7 @@ export class Desk {
     register: (request, ctx) => valid(() => this.#register(request?.instance, request?.ttlMs, ctx)),
     renew: (request, ctx) => {
       const memory = this.#memory;
-      // Asked more often than all else, and mostly by somebody who asks for nothing else: what need not wait does not.
+      // Asked more often than all else, and by many who ask for nothing else: what need not wait is answered at once.
       if (memory !== undefined) {
         return validNow(() => {
           const use = this.#useOf(ctx.peer);

@@ -1,4 +1,4 @@
-/** What one connection with a center takes up. */
+/** What one connection with a center takes up, and may do. */
 import type { Lease } from "../registry/registry.ts";
 import type { Grant } from "./access.ts";
 
@@ -11,7 +11,7 @@ interface Held {
   until: number;
 }
 
-/** What one connection takes up. Pure: it takes the time it is told. */
+/** What one connection takes up, and may do. Pure: it takes the time it is told. */
 export class Use {
   /** What its other side may do. */
   readonly grant: Grant;

@@ -94,7 +94,7 @@ export class AnswerSide implements AnswerOwner {
     const known = name === undefined ? codec : codecs.get(name);
     const terms = this.#procedures.terms(procedure, header, known ?? codec);
     const call = new IncomingCall(host, this, id, terms, header);
-    const first = this.handlers++ === 0;
+    this.handlers++;
     if (header.hop > limits.maxHops) counters.callsRefused++;
     const problem = known === undefined ? unknownCodec(name, [...codecs.keys()]) : problemOf(header, limits.maxHops);
     if (problem === undefined) call.onOpen(payload.bytes, payload.at, payload.end, more, verdict);
@@ -102,7 +102,7 @@ export class AnswerSide implements AnswerOwner {
     // Most handlers of small calls have ended by now, and nothing is left that frames could be for.
     if (call.isOver || host.isOver) return;
     host.streams.set(id, call);
-    if (first) host.watch(host.heardAt);
+    host.watch(host.heardAt);
   }
 
   /** Tells the other side that a call may go elsewhere. */

@@ -327,7 +327,7 @@ export class Connection implements CallerSideHost, AnswerSideHost, Watched {
         this.#answerAt = frames.partialBytes >> 1;
         this.heardAt = platform.clock.now();
         this.#watchdog.heard();
-        // Also where there is nothing to wait for: what was answered leaves before more is read.
+        // Also where it gives no promise: the write of what was answered begins in that moment, before the next read does.
         await this.#takeFrames();
       }
       this.#end(this.#peerGone?.reason ?? "the other side closed it");

@@ -86,6 +86,11 @@ export class Outbox {
     return !this.writing && this.data.length === 0;
   }
 
+  /** Whether it takes more memory than when it has nothing to do. */
+  get isLarge(): boolean {
+    return this.data.bytes.length > FIRST_BYTES || (this.#spare?.bytes.length ?? 0) > FIRST_BYTES;
+  }
+
   /** Whether what is in `data` leaves as soon as whoever runs now lets it. */
   get isDue(): boolean {
     return this.#scheduled;

@@ -97,13 +97,16 @@ export class Watchdog extends TimerEntry {
       this.#partialSince = now;
       this.wake(now);
     }
-    // Whoever goes on asking while answers do not leave.
-    if (this.#watched.outbox.writing) this.wake(now);
+    // Answers to what was taken. A few that are small leave with nobody looking, or are in nobody's way until somebody does.
+    const { outbox } = this.#watched;
+    if (outbox.writing || outbox.isLarge) this.wake(now);
   }
 
   /** Looks no more. */
   stop(): void {
     this.#timers.remove(this);
+    // Nothing wakes it: to whoever tries it is awake.
+    this.dueAt = -Infinity;
   }
 
   override onDue(): void {

@@ -219,7 +219,10 @@ export class MemoryRegistry implements Registry {
     return this.#run("renew a lease", options.signal, () => this.renewNow(lease, options.load));
   }
 
-  /** Starts the time to live anew, without a promise. @throws {RpcError} `unavailable` when the registry is closed */
+  /**
+   * The same without a promise, and what a center calls that this registry is behind: who overrides one overrides both.
+   * @throws {RpcError} `unavailable` when the registry is closed
+   */
   renewNow(lease: Lease, load?: number): RenewResult {
     this.#checkOpen("renew a lease");
     const result = this.#book.renew(lease, this.#clock.now(), load);

@@ -74,9 +74,10 @@ Deno.test("a silent connection is asked for a sign of life when that is due, how
   assert(rounded > 0);
 });
 
-Deno.test("whoever goes on asking and reads no answer is given up in time, although each call is answered at once", async () => {
+/** How long a server that gives a peer up after 3 s puts up with one that asks and reads nothing, in seconds. */
+async function patienceWith(ask: (send: (calls: number) => Promise<void>, second: number) => Promise<void>) {
   const world = new Simulation({ link: { capacityBytes: 1_024 } });
-  const given = await world.run(async () => {
+  return await world.run(async () => {
     const server = await world.node("server").start(async ({ platform, transport }) => {
       const made = new Server({ platform, transport, limits: { writeStallMs: 3_000 } });
       made.handle("t/t", () => "x".repeat(500));
@@ -86,16 +87,72 @@ Deno.test("whoever goes on asking and reads no answer is given up in time, altho
     const peer = await world.node("client").start(async ({ transport }) =>
       await new ScriptedPeer(await transport.connect("tcp://server:1")).greet()
     );
+    let sent = 0;
+    const send = async (calls: number) => {
+      const frames = Array.from({ length: calls }, () => openFrame(2 * sent + 1, sent++ === 0 ? "t/t" : 0, "null"));
+      await peer.send(new Uint8Array(frames.flatMap((frame) => [...frame])));
+    };
+    // It was idle for a while, and is looked at hardly ever.
     await world.sleep(10_000);
     let seconds = 0;
     for (; seconds < 30 && server.stats().counters.timeouts === 0; seconds++) {
-      await peer.send(openFrame(2 * seconds + 1, seconds === 0 ? "t/t" : 0, "null"));
+      await ask(send, seconds);
       await world.sleep(1_000);
     }
     peer.close();
     await world.stop();
     return seconds;
   });
+}
+
+Deno.test("whoever goes on asking and reads no answer is given up in time, although each call is answered at once", async () => {
+  const seconds = await patienceWith((send) => send(1));
   // The second or third answer waits, the look after that sees it, and after three seconds it is late.
-  assert(given >= 4 && given <= 8, `after ${given} s`);
+  assert(seconds >= 4 && seconds <= 8, `after ${seconds} s`);
+});
+
+Deno.test("whoever asks for much at once and reads none of it is given up in time, although each call is answered at once", async () => {
+  const seconds = await patienceWith(async (send, second) => {
+    if (second === 0) await send(30);
+  });
+  assert(seconds >= 4 && seconds <= 6, `after ${seconds} s`);
+});
+
+/** A watchdog of a connection on which nothing happens, that has looked once. */
+function idleWatchdog(timers: Timers, outbox: { writing: boolean; isLarge: boolean }): Watchdog {
+  const watched = {
+    hello: SILENT_HELLO,
+    outbox: { isEmpty: true, progress: 0, data: { length: 0 }, shrink() {}, ...outbox },
+    sender: { stalledSince: () => [], waitingBytes: 0 },
+    frames: { partialBytes: 0 },
+    heardAt: 0,
+    hasCalls: false,
+    hasPingLeft: true,
+  } as unknown as Watched;
+  const watchdog = new Watchdog(watched, DEFAULT_LIMITS, timers, 0);
+  watchdog.onDue();
+  return watchdog;
+}
+
+function stoppedTimers(): Timers {
+  return new Timers({ now: () => 0, wall: () => 0, timer: () => ({ [Symbol.dispose]() {} }) });
+}
+
+Deno.test("an idle connection is looked at soon when what it was asked waits to leave or took memory, and else is not", () => {
+  for (const [writing, isLarge] of [[false, false], [true, false], [false, true]]) {
+    using timers = stoppedTimers();
+    const watchdog = idleWatchdog(timers, { writing, isLarge });
+    watchdog.framesTaken(0, 0);
+    assertEquals(watchdog.dueAt, writing || isLarge ? 1_000 : DEFAULT_LIMITS.idleKeepaliveMs);
+  }
+});
+
+Deno.test("a connection that is over is looked at no more, whatever comes to its end afterwards", () => {
+  using timers = stoppedTimers();
+  const watchdog = idleWatchdog(timers, { writing: true, isLarge: true });
+  watchdog.stop();
+  watchdog.framesTaken(5, 0);
+  watchdog.asked(0);
+  watchdog.wake(0);
+  assertEquals(timers.size, 0);
 });
