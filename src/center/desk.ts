@@ -64,31 +64,28 @@ export class Desk {
     register: (request, ctx) => valid(() => this.#register(request?.instance, request?.ttlMs, ctx)),
     renew: (request, ctx) => {
       const memory = this.#memory;
-      // Asked more often than all else, and by many who ask for nothing else: what need not wait is answered at once.
-      if (memory !== undefined) {
-        return validNow(() => {
-          const use = this.#useOf(ctx.peer);
-          const lease = this.#leaseOf(request, use);
-          return this.#renewed(lease, memory.renewNow(lease, loadOf(request)), use);
+      if (memory === undefined) {
+        return valid(async () => {
+          const lease = this.#leaseOf(request, ctx);
+          return this.#renewed(lease, await this.#registry.renew(lease, { load: loadOf(request) }), ctx);
         });
       }
-      return valid(async () => {
-        const use = this.#useOf(ctx.peer);
-        const lease = this.#leaseOf(request, use);
-        return this.#renewed(lease, await this.#registry.renew(lease, { load: loadOf(request) }), use);
+      // Asked more often than all else, and by many who ask for nothing else: what need not wait is answered at once.
+      return validNow(() => {
+        const lease = this.#leaseOf(request, ctx);
+        return this.#renewed(lease, memory.renewNow(lease, loadOf(request)), ctx);
       });
     },
     deregister: (request, ctx) =>
       valid(async () => {
-        const use = this.#useOf(ctx.peer);
-        const lease = this.#leaseOf(request, use);
+        const lease = this.#leaseOf(request, ctx);
         await this.#registry.deregister(lease, request.cause);
-        use.ended(lease);
+        this.#useOf(ctx.peer).ended(lease);
         return {};
       }),
     settled: (request, ctx) =>
       valid(async () => {
-        const lease = this.#leaseOf(request, this.#useOf(ctx.peer));
+        const lease = this.#leaseOf(request, ctx);
         if (this.#registry.settled === undefined) {
           throw new RpcError("unimplemented", "The center's registry can't tell", NOT_RUN);
         }
@@ -101,20 +98,22 @@ export class Desk {
   };
 
   #register(given: Instance, ttlMs = this.#options.ttlMs, ctx: Context): Promise<Lease> {
-    const use = this.#useOf(ctx.peer);
-    const { grant } = use;
+    const grant = this.#access.grantOf(ctx.peer);
     const instance = checkInstance(given);
     for (const service of instance.services) {
       if (!grant.mayRegister(service)) throw denied(`register instance "${instance.id}" for service "${service}"`);
     }
     for (const endpoint of instance.endpoints) this.#checkEndpoint(instance.id, endpoint, ctx.peer);
+    const use = this.#useOf(ctx.peer);
     this.#checkRoom(use, instance.id);
     const from = { endpoint: ctx.peer.endpoint, isKnown: grant.isKnown };
     const options = { ttlMs, owner: grant.owner, actor: actorOf(grant, ctx), from };
     return use.register(instance.id, ttlMs, this.#options.now, () => this.#registry.register(instance, options));
   }
 
-  #renewed(lease: Lease, result: RenewResult, use: Use): { result: RenewResult } {
+  /** Keeps account of what became of a lease, and says it. */
+  #renewed(lease: Lease, result: RenewResult, { peer }: Context): { result: RenewResult } {
+    const use = this.#useOf(peer);
     if (result === "renewed") use.renewed(lease, this.#options.now());
     else use.ended(lease);
     return { result };
@@ -151,18 +150,19 @@ export class Desk {
   }
 
   /** The lease that a request is about. @throws {RpcError} `permission_denied` when its instance is somebody else's */
-  #leaseOf(request: { lease: Lease } | undefined, { grant }: Use): Lease {
+  #leaseOf(request: { lease: Lease } | undefined, { peer }: Context): Lease {
     const lease = request?.lease;
     if (typeof lease?.instanceId !== "string" || typeof lease.token !== "string") {
       throw new TypeError("Cannot use the lease: it must be one that a registration has given");
     }
+    const grant = this.#access.grantOf(peer);
     const owner = this.#memory?.ownerOf(lease.instanceId);
     if (owner === undefined || owner === grant.owner) return lease;
     throw denied(`use the lease of instance "${lease.instanceId}", which is somebody else's`);
   }
 
   async *#lookup(service: string, { peer }: Context): AsyncGenerator<SnapshotPart> {
-    this.#checkWatched(service, this.#useOf(peer));
+    this.#checkWatched(service, peer);
     yield* splitSnapshot(await this.#registry.lookup(service));
   }
 
@@ -174,8 +174,8 @@ export class Desk {
       throw new RpcError("invalid_argument", "Cannot watch: the first message must name a service", NOT_RUN);
     }
     const { service } = first;
+    this.#checkWatched(service, peer);
     const use = this.#useOf(peer);
-    this.#checkWatched(service, use);
     const { watchersPerConnection } = this.#options.quotas;
     if (use.watchers >= watchersPerConnection) {
       throw new RpcError(
@@ -201,17 +201,16 @@ export class Desk {
     }
   }
 
-  #checkWatched(service: string, { grant }: Use): void {
+  #checkWatched(service: string, peer: Peer): void {
     if (service !== "*") validNow(() => checkServiceName(service));
-    if (!grant.mayWatch(service)) {
+    if (!this.#access.grantOf(peer).mayWatch(service)) {
       throw denied(service === "*" ? "see all services at once" : `see service "${service}"`);
     }
   }
 
-  /** What the connection of a caller takes up, and may. @throws {RpcError} `unauthenticated` when nobody knows who calls */
   #useOf(peer: Peer): Use {
     let use = this.#uses.get(peer);
-    if (use === undefined) this.#uses.set(peer, use = new Use(this.#access.grantOf(peer)));
+    if (use === undefined) this.#uses.set(peer, use = new Use());
     return use;
   }
 }

@@ -1,6 +1,5 @@
-/** What one connection with a center takes up, and may do. */
+/** What one connection with a center takes up. */
 import type { Lease } from "../registry/registry.ts";
-import type { Grant } from "./access.ts";
 
 /** An instance that was registered over a connection. */
 interface Held {
@@ -11,17 +10,11 @@ interface Held {
   until: number;
 }
 
-/** What one connection takes up, and may do. Pure: it takes the time it is told. */
+/** What one connection takes up. Pure: it takes the time it is told. */
 export class Use {
-  /** What its other side may do. */
-  readonly grant: Grant;
   /** How many watches it has open. */
   watchers = 0;
   readonly #instances = new Map<string, Held>();
-
-  constructor(grant: Grant) {
-    this.grant = grant;
-  }
 
   /** How many instances it has registered. */
   get instances(): number {
