@@ -97,7 +97,7 @@ export class Watchdog extends TimerEntry {
       this.#partialSince = now;
       this.wake(now);
     }
-    // Answers to what was taken. A few that are small leave with nobody looking, or are in nobody's way until somebody does.
+    // Whether answers leave, and give their memory back. A few small ones have to wait for the next look.
     const { outbox } = this.#watched;
     if (outbox.writing || outbox.isLarge) this.wake(now);
   }
@@ -105,7 +105,7 @@ export class Watchdog extends TimerEntry {
   /** Looks no more. */
   stop(): void {
     this.#timers.remove(this);
-    // Nothing wakes it: to whoever tries it is awake.
+    // To those who try to wake it, it is awake.
     this.dueAt = -Infinity;
   }
 

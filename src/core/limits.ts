@@ -49,7 +49,10 @@ export interface Limits {
   handshakeMs: number;
   /** How long dialling may take, in milliseconds. */
   connectMs: number;
-  /** How long writing may make no progress, in milliseconds. */
+  /**
+   * How long writing may make no progress, in milliseconds. Where no call runs and less than a kilobyte waits, such as a few small
+   * answers, that may be noticed up to `idleKeepaliveMs` later.
+   */
   writeStallMs: number;
   /** How long a stream may wait for credit, in milliseconds. */
   streamStallMs: number;

@@ -1,6 +1,6 @@
 /** Connections on which little happens: how they are kept alive, and that this harms nobody. */
 import { assert, assertEquals } from "@std/assert";
-import { Client, Server } from "@erpc/erpc";
+import { Client, Server, serverStream, service, unary } from "@erpc/erpc";
 import { type LinkOptions, openFrame, ScriptedPeer, Simulation } from "@erpc/erpc/testing";
 import { Watchdog, type Watched } from "../../src/connection/watchdog.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../src/core/limits.ts";
@@ -116,6 +116,45 @@ Deno.test("whoever asks for much at once and reads none of it is given up in tim
     if (second === 0) await send(30);
   });
   assert(seconds >= 4 && seconds <= 6, `after ${seconds} s`);
+});
+
+Deno.test("a call that goes on has its connection looked at, also beside a handler whose stream is over already", async () => {
+  const Odd = service("t.Odd", { breaks: serverStream<null, null>(), hangs: unary<null, null>() });
+  const world = new Simulation();
+  const given = await world.run(async () => {
+    const server = await world.node("server").start(async ({ platform, transport }) => {
+      const made = new Server({ platform, transport });
+      made.handle(Odd, {
+        breaks: () => ({
+          [Symbol.asyncIterator]: () => ({
+            next: () => {
+              throw new Error("at once");
+            },
+            return: () => new Promise<never>(() => {}),
+          }),
+        }),
+        hangs: () => new Promise<null>(() => {}),
+      });
+      await made.listen("tcp://server:1");
+      return made;
+    });
+    const peer = await world.node("client").start(async ({ transport }) =>
+      await new ScriptedPeer(await transport.connect("tcp://server:1")).greet()
+    );
+    await world.sleep(10_000);
+    const breaks = openFrame(1, "t.Odd/breaks", "null", { kind: "serverStream" });
+    const hangs = openFrame(3, "t.Odd/hangs", "null", { procedure: 1 });
+    await peer.send(new Uint8Array([...breaks, ...hangs]));
+    let seconds = 0;
+    for (; seconds < 90 && server.stats().counters.timeouts === 0; seconds++) await world.sleep(1_000);
+    peer.close();
+    await world.stop();
+    return seconds;
+  });
+  // It is asked for a sign of life as one that is busy, and gives none.
+  const { keepaliveMs, pingTimeoutMs } = DEFAULT_LIMITS;
+  const dueMs = keepaliveMs + pingTimeoutMs;
+  assert(given * 1_000 >= dueMs && given * 1_000 <= dueMs + 3_000, `after ${given} s`);
 });
 
 /** A watchdog of a connection on which nothing happens, that has looked once. */
