@@ -44,7 +44,7 @@ Deno.test("bench measures a center, when that is named", async () => {
   const { code, out, err } = await bench("--quick", "--json", "center");
   assertEquals(code, 0, err);
   const { tables }: Printed = JSON.parse(out);
-  assertEquals(tables.map(({ section, rows }) => [section, rows.length]), [["center", 9]]);
+  assertEquals(tables.map(({ section, rows }) => [section, rows.length]), [["center", 10]]);
   for (const { what, figure } of tables[0].rows) assert(figure as number > 0, `${what}: ${figure}`);
 });
 
