@@ -135,6 +135,13 @@ export class AnswerSide implements AnswerOwner {
     this.#host.answered();
   }
 
+  /** Tells the other side of all calls that have not begun to run that they may go elsewhere. Gives how many there were. */
+  giveBack(): number {
+    const before = this.handlers;
+    for (const stream of this.#host.streams.values()) if (stream instanceof IncomingCall) stream.giveBack();
+    return before - this.handlers;
+  }
+
   /** Nobody calls here any more. */
   stop(): void {
     if (this.caller !== undefined) this.#host.settings.gate?.disconnected(this.caller);

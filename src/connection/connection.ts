@@ -111,6 +111,7 @@ export class Connection implements CallerSideHost, AnswerSideHost, Watched {
   #over: string | undefined;
   #linger: Disposable | undefined;
   #late = false;
+  #gaveBack = false;
   #resolveClosed!: () => void;
 
   constructor(greeted: Greeted, settings: Settings) {
@@ -221,11 +222,20 @@ export class Connection implements CallerSideHost, AnswerSideHost, Watched {
     this.#endWhenDone();
   }
 
-  /** Ends it now. Calls that this side made are settled, handlers of the other side's are aborted. */
+  /** Gives back the other side's calls that have not begun to run: they may go elsewhere. */
+  giveBack(): void {
+    if (this.#over === undefined && this.#answers.giveBack() > 0) this.#gaveBack = true;
+  }
+
+  /** Ends it now. Calls that this side made are settled; of the other side's, those that run are aborted, the rest given back. */
   async close(reason = "the connection was closed"): Promise<void> {
     if (this.#over === undefined) {
+      this.giveBack();
       this.goAway(reason);
-      await Promise.race([this.outbox.flushed(), this.#partingWhile()]);
+      // Closing takes back what the other side has not read, if anything of it is on its way here: the rest of a call that was
+      // given back may be.
+      const left = this.#gaveBack ? this.ping().catch(() => {}) : this.outbox.flushed();
+      await Promise.race([left, this.#partingWhile()]);
       this.#end(reason);
     }
     await this.closed;

@@ -220,6 +220,16 @@ export class IncomingCall extends Stream implements Arrival, Context, Waiter {
     this.#settle();
   }
 
+  /** Tells the caller that it may go elsewhere, unless it has begun to run. */
+  giveBack(): void {
+    if (this.settled || this.#handler !== "waiting") return;
+    const { counters } = this.host.settings;
+    counters.callsRefused++;
+    if (this.kind === "oneway") counters.onewaysDropped++;
+    else this.host.reset(this, undefined);
+    this.#leave(new RpcError("unavailable", "The server goes away", { executed: "no" }));
+  }
+
   /** Ends it unrun; what it brought is paid back. */
   refuse(error: RpcError, messageBytes: number): void {
     this.#discard(messageBytes);

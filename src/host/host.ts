@@ -246,7 +246,7 @@ export class Host {
     return promise;
   }
 
-  /** Closes everything now: handlers are aborted. */
+  /** Closes everything now: handlers are aborted, and calls that none has begun to run may go elsewhere. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#stopListening();
@@ -279,6 +279,7 @@ export class Host {
     const open = [...this.#connections];
     const ended = Promise.all([this.#once.idle(), ...open.map((connection) => connection.closed)]);
     await this.#within(leftMs, [ended, cutNow]);
+    for (const connection of this.#connections) connection.giveBack();
     const cutCalls = this.handlers + this.#once.orphans;
     const report: DrainReport = { complete: cutCalls === 0, cutCalls, connections: connections.length, told };
     this.settings.logger.info(

@@ -225,7 +225,8 @@ export class Server implements AsyncDisposable {
 
   /**
    * Leaves in good order: deregisters, tells clients to go elsewhere, and lets the calls that run end. Resolves when all who follow
-   * a center have acted on it, all clients have taken note, and all calls have ended, or when `graceMs` have passed.
+   * a center have acted on it, all clients have taken note, and all calls have ended, or when `graceMs` have passed: then calls that
+   * no handler has begun are given back, and go elsewhere.
    * @returns what had to be cut because it did not end within `graceMs` (default 30 000), and who is known to know; a second call
    * cuts at once
    */

@@ -5,12 +5,13 @@ import { type AdmissionOptions, Health } from "../../src/extend.ts";
 import { Gate } from "../../src/admission/gate.ts";
 import { DEFAULT_ADMISSION } from "../../src/admission/options.ts";
 import { Timers } from "../../src/core/timers.ts";
-import { Kind } from "../../src/protocol/frame.ts";
+import { readReset } from "../../src/protocol/control.ts";
+import { Flag, Kind } from "../../src/protocol/frame.ts";
 import { readStatus, Status } from "../../src/protocol/status.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../src/core/limits.ts";
 import { processMemory } from "../../src/transport/memory.ts";
 import { type VirtualClock, virtualPlatform } from "../../src/testing/virtual_clock.ts";
-import { openFrame, readerOf, ScriptedPeer } from "../support/scripted_peer.ts";
+import { frame, openFrame, readerOf, ScriptedPeer } from "../support/scripted_peer.ts";
 
 const Work = service("test.Work", {
   hold: unary<string, string>(),
@@ -307,6 +308,51 @@ scene("A drain lets calls that wait run", { limit: 1, targetMs: Infinity }, asyn
   await clock.advance(10);
   assertEquals((await drained).complete, true);
 });
+
+scene(
+  "A drain whose time is up cuts the call that runs, and gives back the one that waits",
+  { limit: 1, targetMs: Infinity },
+  async ({ client, clock, server }) => {
+    const work = client.service(Work);
+    const ends = [failure(work.hold("a")), failure(work.hold("b"))];
+    await clock.settle();
+    const drained = server.drain({ graceMs: 2_000 });
+    await clock.advance(3_000);
+    assertEquals((await Promise.all(ends)).map(({ code, executed }) => [code, executed]), [
+      ["unavailable", "maybe"],
+      ["unavailable", "no"],
+    ]);
+    const { complete, cutCalls } = await drained;
+    assertEquals({ complete, cutCalls }, { complete: false, cutCalls: 1 });
+  },
+);
+
+for (const answers of [true, false]) {
+  scene(
+    `A server that closes gives back a call that has not arrived whole, and waits until a caller that ${
+      answers ? "answers" : "is silent"
+    } knows, for a moment`,
+    undefined,
+    async ({ clock, server, dial }) => {
+      const peer = await dial().greet();
+      await peer.send(openFrame(1, "test.Work/swallow", '"begi', {}, Flag.more));
+      await clock.settle();
+      let isClosed = false;
+      const closed = server.close().then(() => isClosed = true);
+      const reset = await peer.expect(Kind.reset);
+      assertEquals([reset.stream, readReset(readerOf(reset))], [1, undefined]);
+      await peer.send(frame(Kind.data, 0, 1, 'n"'));
+      const { payload } = await peer.expect(Kind.ping);
+      await clock.advance(100);
+      assertEquals(isClosed, false, "the rest of the call was on its way: closing could have taken the answer back");
+      if (answers) await peer.send(frame(Kind.ping, Flag.ack, 0, payload));
+      else await clock.advance(100);
+      while (await peer.next() !== undefined);
+      await closed;
+      peer.close();
+    },
+  );
+}
 
 scene(
   "What matters more runs first, as its caller says",

@@ -6,4 +6,8 @@ export const REGRESSIONS: readonly { readonly seed: number; readonly found: stri
   { seed: 748, found: "a center was held to time that it stood still between two looks, which nothing can tell it of" },
   { seed: 1_110, found: "pings that waited behind a slow write arrived all at once" },
   { seed: 30_720, found: "a slow machine was taken for quick once its program had begun anew" },
+  {
+    seed: 430_111,
+    found: "a call that had not arrived whole when a drain's time was up was lost rather than given back",
+  },
 ];
